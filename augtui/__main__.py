@@ -1,0 +1,5 @@
+"""`python -m augtui` is `augtui`."""
+
+from augtui.cli.main import entry
+
+entry()

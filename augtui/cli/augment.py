@@ -1,0 +1,179 @@
+"""What `refine` and `expand` share: from the options to a finished run, its output and its exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import typer
+
+from augtui import locations
+from augtui.cli.display import Display, display_for
+from augtui.domain.guard import Strictness
+from augtui.domain.tasks import TASKS
+from augtui.engines.base import Sampling
+from augtui.engines.client import EngineOptions, LlamaEngine
+from augtui.errors import ExitCode, OutputError
+from augtui.models import catalog, checksums
+from augtui.pipelines import export, source
+from augtui.pipelines.augment import Augmentation, Input, Summary
+from augtui.pipelines.job import Job
+from augtui.pipelines.runner import ItemSettled, RunEvent
+from augtui.settings import Settings, load
+from augtui.store.projects import open_project
+
+
+def augment(
+    task: str,
+    file: str,
+    output: str | None,
+    flags: Mapping[str, object],
+    *,
+    samples: int = 1,
+    field: str | None,
+    format: str | None,
+    limit: int | None,
+    json: bool,
+    quiet: bool,
+) -> None:
+    """Run a task over a file and exit with the run's code."""
+    settings = load(**flags)
+    if output is not None:
+        _require_folder(output)
+    model = catalog.resolve(settings.model)
+    with ExitStack() as stack:
+        opened = stack.enter_context(source.opened(file))
+        display = stack.enter_context(display_for(task, to_file=output is not None, json=json, quiet=quiet))
+        display.say(f"model {model.name}", model.path)
+        job = _job(task, samples, settings, model, checksums.sha256(model.path))
+        project = stack.enter_context(open_project(settings.project))
+        wanted = Input(opened, field, format, limit)
+        run = stack.enter_context(Augmentation(project, job, wanted, str(model.path), model.path.stat().st_size))
+        stop = stack.enter_context(_Interruption())
+        run.plan()
+        log = locations.logs() / f"engine-{os.getpid()}.log"
+        engine = LlamaEngine(model.path, EngineOptions(slots=settings.slots, threads=settings.threads), log_path=log)
+        stack.enter_context(closing(engine))
+        stop.engine = engine
+        summary = _work(run, engine, stop, display)
+        if output is not None and not summary.interrupted:
+            export.write_jsonl((line for _, line in run.results()), output)
+        log.unlink(missing_ok=True)
+        display.finish(summary, output, opened.name)
+    raise typer.Exit(_exit_code(summary))
+
+
+def _job(task: str, samples: int, settings: Settings, model: catalog.Model, sha256: str) -> Job:
+    def chosen(value: Any, suiting: Any) -> Any:
+        return suiting if value is None else value
+
+    sampling = Sampling(
+        temperature=chosen(settings.temperature, model.temperature if task == "refine" else max(0.8, model.temperature)),
+        top_p=chosen(settings.top_p, model.top_p),
+        top_k=chosen(settings.top_k, model.top_k),
+        min_p=settings.min_p,
+        repeat_penalty=settings.repeat_penalty,
+        max_tokens=settings.max_tokens,
+    )
+    return Job(
+        task=TASKS[task],
+        style=model.style if settings.style == "auto" else settings.style,
+        model_name=model.name,
+        model_sha256=sha256,
+        sampling=sampling,
+        seed=settings.seed,
+        guard=model.guard if settings.guard == "auto" else Strictness(settings.guard),
+        retries=settings.retries,
+        samples=samples,
+        similarity=settings.similarity,
+    )
+
+
+def _work(run: Augmentation, engine: LlamaEngine, stop: _Interruption, display: Display) -> Summary:
+    display.begin(run.run, run.counts())
+    written = 0
+
+    def see(event: RunEvent) -> None:
+        nonlocal written
+        display.see(event)
+        if isinstance(event, ItemSettled) and event.position == written and display.shows_results:
+            for position, line in run.results(written):
+                display.result(line)
+                written = position + 1
+
+    if display.shows_results:
+        for position, line in run.results():
+            display.result(line)
+            written = position + 1
+
+    def ready() -> LlamaEngine:
+        display.say("loading the model")
+        info = engine.model
+        display.loaded(info)
+        stop.graceful = True
+        return engine
+
+    summary = run.work(ready, stop, see)
+    if display.shows_results:
+        for _, line in run.results(written):
+            display.result(line)
+    return summary
+
+
+def _require_folder(output: str) -> None:
+    """Refuse an output that cannot be written before hours are spent on it."""
+    target = Path(output)
+    if target.is_dir():
+        raise OutputError(f"{output} cannot be written: it is a folder")
+    folder = Path(os.path.realpath(target)).parent
+    if not folder.is_dir():
+        raise OutputError(f"{output} cannot be written: the folder does not exist")
+    if not os.access(folder, os.W_OK) and not target.exists():
+        raise OutputError(f"{output} cannot be written: permission denied")
+
+
+def _exit_code(summary: Summary) -> ExitCode:
+    if summary.interrupted:
+        return ExitCode.INTERRUPTED
+    if summary.counts["failed"] or summary.quarantined:
+        return ExitCode.PARTIAL
+    return ExitCode.DONE
+
+
+class _Interruption:
+    """Ctrl-C and TERM: the first one asks for a clean stop, the second one ends everything at once."""
+
+    def __init__(self) -> None:
+        self.graceful = False
+        """Whether somebody asks this object; until then an interruption is raised where it comes."""
+        self.engine: LlamaEngine | None = None
+        self._asked = False
+        self._former: dict[int, Any] = {}
+
+    def __call__(self) -> bool:
+        return self._asked
+
+    def __enter__(self) -> _Interruption:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._former[number] = signal.signal(number, self._interrupt)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self._asked:
+            if self.engine is not None:
+                self.engine.kill()
+            os._exit(ExitCode.INTERRUPTED)
+        self._asked = True
+        if not self.graceful:
+            raise KeyboardInterrupt
+        os.write(sys.stderr.fileno(), b"\nstopping; press ctrl-c again to stop at once\n")

@@ -1,0 +1,1 @@
+"""What augtui speaks about: records, tasks and their templates, the guard; no I/O."""

@@ -1,0 +1,1 @@
+"""The default model: one small GGUF file, its card beside it."""

@@ -1,0 +1,68 @@
+"""The sha256 of model files, computed once and remembered while the file stays the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from augtui import locations
+
+CHUNK_BYTES = 1 << 20
+REMEMBERED_FROM_BYTES = 64 << 20
+"""Smaller files are hashed each time: that takes less than a human notices."""
+
+
+def sha256(path: Path, progress: Callable[[int], None] | None = None) -> str:
+    """Return the sha256 of a file (64 hexadecimal digits); `progress` hears how many bytes were read.
+
+    A large file's sum is remembered with its device, inode, size and time of change (nanoseconds), and computed
+    again when any of them differs. Raises OSError.
+    """
+    status = path.stat()
+    if status.st_size < REMEMBERED_FROM_BYTES:
+        return _compute(path, progress)
+    identity = f"{status.st_dev}:{status.st_ino}:{status.st_size}:{status.st_mtime_ns}"
+    known = _load()
+    entry = known.get(str(path.absolute()))
+    if isinstance(entry, dict) and entry.get("identity") == identity:
+        return str(entry["sha256"])
+    found = _compute(path, progress)
+    known[str(path.absolute())] = {"identity": identity, "sha256": found}
+    _save(known)
+    return found
+
+
+def _compute(path: Path, progress: Callable[[int], None] | None) -> str:
+    total = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            total.update(chunk)
+            if progress is not None:
+                progress(len(chunk))
+    return total.hexdigest()
+
+
+def _file() -> Path:
+    return locations.home() / "checksums.json"
+
+
+def _load() -> dict[str, object]:
+    try:
+        known = json.loads(_file().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _save(known: dict[str, object]) -> None:
+    # What is remembered here saves time only: a home that cannot be written to is no reason to stop.
+    with suppress(OSError):
+        target = _file()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".checksums-{os.getpid()}.tmp")
+        temporary.write_text(json.dumps(known, indent=1), encoding="utf-8")
+        temporary.replace(target)

@@ -1,0 +1,185 @@
+"""Augment: a whole run of one task over one input, planned, worked through and written, to be resumed at any point."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from augtui.domain.records import Quarantined, Record
+from augtui.engines.base import Engine, Progress
+from augtui.errors import AugtuiError
+from augtui.pipelines import collect, rows
+from augtui.pipelines.job import Job
+from augtui.pipelines.runner import ItemSettled, RunEvent, Runner
+from augtui.pipelines.source import Source
+from augtui.store import items, runs
+from augtui.store.items import PlannedItem
+from augtui.store.projects import Project
+from augtui.store.runs import ItemStatus, Run, RunPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What of the source is wanted."""
+
+    source: Source
+    field: str | None = None
+    format: str | None = None
+    limit: int | None = None
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a run came to, and what this process did of it."""
+
+    run: int
+    task: str
+    total: int
+    counts: dict[ItemStatus, int]
+    quarantined: list[Quarantined]
+    interrupted: bool
+    done_before: int
+    """Items that were settled before this process began."""
+    seconds: float
+    completion_tokens: int
+    reasons: Counter[str] = field(default_factory=Counter)
+    """Kinds of reasons for which answers were rejected, counted over this process."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures as JSON values."""
+        speed = self.completion_tokens / self.seconds if self.seconds > 0 else 0.0
+        return {
+            "run": self.run,
+            "task": self.task,
+            "total": self.total,
+            **{status: count for status, count in self.counts.items()},
+            "quarantined": len(self.quarantined),
+            "interrupted": self.interrupted,
+            "done_before": self.done_before,
+            "seconds": round(self.seconds, 3),
+            "completion_tokens": self.completion_tokens,
+            "tokens_per_second": round(speed, 1),
+            "rejections": dict(self.reasons.most_common()),
+        }
+
+
+class Augmentation:
+    """One run, from its input to its results; used as a context, which holds the run's lock."""
+
+    def __init__(self, project: Project, job: Job, wanted: Input, model_path: str, model_bytes: int) -> None:
+        """Prepare; nothing is written before the context is entered."""
+        self.project = project
+        self.job = job
+        self.wanted = wanted
+        self._model_path = model_path
+        self._model_bytes = model_bytes
+        self._quarantined: list[Quarantined] = []
+        self._run: Run | None = None
+        self._finished = False
+        self.common = dict(job.provenance())
+
+    @property
+    def run(self) -> Run:
+        """Return the run that the context holds."""
+        assert self._run is not None
+        return self._run
+
+    def __enter__(self) -> Augmentation:
+        """Begin or resume the run; raises StoreError if another process works on it."""
+        job, source = self.job, self.wanted.source
+        template = job.template
+        self._run = runs.begin(
+            self.project,
+            RunPlan(
+                key=job.run_key(source.sha256, self.wanted.limit, self.wanted.field),
+                task=job.task.name,
+                source=source.name,
+                config=job.config(),
+                seed=job.seed,
+                template_hash=template.hash,
+                template_name=template.name,
+                template_source=template.source,
+                paper_table=str(template.paper_table),
+                model_sha256=job.model_sha256,
+                model_name=job.model_name,
+                model_path=self._model_path,
+                model_bytes=self._model_bytes,
+            ),
+        )
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        """Note how the run ended, and let go of it."""
+        if self._finished:
+            return
+        # What was settled stays; a run that met an error can be taken up again once its cause is gone.
+        runs.finish(self.project, self.run, "failed" if isinstance(error, AugtuiError) else "interrupted")
+
+    def plan(self) -> int:
+        """Put the input's records and items into the project, unless a former process did; returns the item count.
+
+        Raises InputError if the input as a whole is unusable.
+        """
+        if self.run.total is None:
+            items.add_items(self.project, self.run, self._planned())
+            items.add_quarantined(self.project, self.run, self._quarantined)
+        else:
+            self._quarantined = list(items.quarantined(self.project, self.run.id))
+        assert self.run.total is not None
+        return self.run.total
+
+    def _planned(self) -> Iterator[PlannedItem]:
+        position = 0
+        wanted = self.wanted
+        for outcome in collect.read(wanted.source.path, field=wanted.field, format=wanted.format, limit=wanted.limit):
+            if isinstance(outcome, Quarantined):
+                self._quarantined.append(outcome)
+                continue
+            for sample in range(self.job.samples):
+                yield PlannedItem(position, self._key(outcome, sample), outcome, sample)
+                position += 1
+
+    def _key(self, record: Record, sample: int) -> str:
+        return self.job.item_key(record, sample)
+
+    def counts(self) -> dict[ItemStatus, int]:
+        """Return how many items have each status."""
+        return runs.counts(self.project, self.run.id)
+
+    def work(self, engine: Callable[[], Engine], stop: Callable[[], bool], see: Callable[[RunEvent], None]) -> Summary:
+        """Settle what is pending and tell `see` of it; the engine is made only if there is work for it."""
+        before = self.counts()
+        done_before = sum(before.values()) - before["pending"]
+        summary = Summary(self.run.id, self.job.task.name, sum(before.values()), before, self._quarantined, False,
+                          done_before, 0.0, 0)  # fmt: skip
+        started = time.monotonic()
+        if before["pending"]:
+            runner = Runner(self.project, self.run, engine(), self.job)
+            for event in runner.work(stop):
+                if isinstance(event, Progress):
+                    summary.completion_tokens = max(summary.completion_tokens, event.completion_tokens)
+                elif event_reason := getattr(event, "reason", None):
+                    if not isinstance(event, ItemSettled) or event.status != "accepted":
+                        summary.reasons[kind_of(event_reason)] += 1
+                see(event)
+        summary.seconds = time.monotonic() - started
+        summary.counts = self.counts()
+        summary.interrupted = summary.counts["pending"] > 0
+        runs.finish(self.project, self.run, "interrupted" if summary.interrupted else "finished")
+        self._finished = True
+        return summary
+
+    def results(self, start: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield (position, output line) from `start` on, in the order of the input, up to the first pending item."""
+        for row in items.results(self.project, self.run.id, start):
+            if row.status == "pending":
+                return
+            yield row.position, rows.output_row(self.job.task.name, row, self.common)
+
+
+def kind_of(reason: str) -> str:
+    """Return the stable kind of a reason: what stands before its first colon."""
+    return reason.split(":", 1)[0]

@@ -1,0 +1,86 @@
+"""A job: what is to be done to each record, in every detail that can change the result."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from augtui import __version__
+from augtui.domain.guard import Strictness
+from augtui.domain.records import Record, digest
+from augtui.domain.tasks import Style, Task
+from augtui.domain.templates import Template
+from augtui.engines.base import Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One task with its model, prompt style, sampling, guard and number of tries."""
+
+    task: Task
+    style: Style
+    model_name: str
+    model_sha256: str
+    sampling: Sampling
+    seed: int
+    guard: Strictness
+    retries: int
+    """New seeds that are tried after a rejected answer."""
+    samples: int = 1
+    """Answers wanted for each record."""
+    similarity: float = 0.7
+    """Expanded instructions at least this similar (ROUGE-L F1) to their seed or to one another are rejected."""
+
+    @property
+    def template(self) -> Template:
+        """Return the prompt template that is used."""
+        return self.task.template(self.style)
+
+    def config(self) -> dict[str, Any]:
+        """Return all that decides the results, as JSON values; `augtui runs show` prints it."""
+        sampling = self.sampling
+        config: dict[str, Any] = {
+            "task": self.task.name,
+            "template": self.template.hash,
+            "model": self.model_sha256,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "top_k": sampling.top_k,
+            "min_p": sampling.min_p,
+            "repeat_penalty": sampling.repeat_penalty,
+            "max_tokens": sampling.max_tokens,
+            "stop": list(sampling.stop),
+            "seed": self.seed,
+            "retries": self.retries,
+        }
+        if self.task.name == "refine":
+            config["guard"] = self.guard.value
+        else:
+            config["similarity"] = self.similarity
+        return config
+
+    def item_key(self, record: Record, sample: int) -> str:
+        """Return the sha256 that names the work on one record and sample, whatever run it belongs to."""
+        return digest({**self.config(), "record": record.id, "sample": sample})
+
+    def run_key(self, source_sha256: str, limit: int | None, field: str | None) -> str:
+        """Return the sha256 that names this job on this input: the same command again is the same run."""
+        return digest(
+            {**self.config(), "samples": self.samples, "source": source_sha256, "limit": limit, "field": field}
+        )
+
+    def attempt_seed(self, record_id: str, sample: int, attempt: int) -> int:
+        """Return the 32-bit sampling seed of one try, the same on every machine and in every order."""
+        name = f"{self.seed}:{record_id}:{sample}:{attempt}"
+        return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+
+    def provenance(self) -> Iterator[tuple[str, Any]]:
+        """Yield what every result of the job has in common."""
+        yield "task", self.task.name
+        yield "template", self.template.version
+        yield "paper_table", self.template.paper_table
+        yield "model", self.model_name
+        yield "model_sha256", self.model_sha256
+        yield "augtui", __version__

@@ -1,0 +1,96 @@
+"""JSON that comes from anybody: strict parsing with a short reason for whatever is refused."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any, Final, Never
+
+DEPTH_LIMIT: Final = 100
+"""The most levels of lists and objects in one row; deeper ones would exhaust the stack when written again."""
+
+BROKEN: Final = "broken JSON"
+TOO_DEEP: Final = "nested too deeply"
+NOT_FINITE: Final = "NaN or infinity"
+HUGE_NUMBER: Final = "number too long"
+SURROGATE: Final = "lone surrogate"
+NOT_UTF8: Final = "not UTF-8"
+
+_SURROGATE_ESCAPE: Final = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+class Refused(ValueError):
+    """The text is no JSON that a record can be made of; `reason` says why in a few words."""
+
+    def __init__(self, reason: str) -> None:
+        """Keep the reason."""
+        super().__init__(reason)
+        self.reason = reason
+
+
+def _constant(_: str) -> Never:
+    raise Refused(NOT_FINITE)
+
+
+def _finite(literal: str) -> float:
+    number = float(literal)
+    if math.isinf(number):
+        raise Refused(NOT_FINITE)
+    return number
+
+
+DECODER: Final = json.JSONDecoder(parse_constant=_constant, parse_float=_finite)
+
+
+def parse(text: str) -> Any:
+    """Return the value of a JSON text. Raises Refused."""
+    try:
+        value = DECODER.decode(text)
+    except (ValueError, RecursionError) as error:
+        raise Refused(reason(error)) from None
+    inspect(text, value)
+    return value
+
+
+def reason(error: ValueError | RecursionError) -> str:
+    """Return the short reason for an error that `DECODER` raised."""
+    if isinstance(error, Refused):
+        return error.reason
+    if isinstance(error, json.JSONDecodeError):
+        return BROKEN
+    # The one other ValueError: an integer with more digits than the interpreter converts.
+    return TOO_DEEP if isinstance(error, RecursionError) else HUGE_NUMBER
+
+
+def inspect(text: str, value: Any) -> None:
+    """Raise Refused where a parsed `value` cannot be stored: too deep, or with text that is not Unicode."""
+    if text.count("[") + text.count("{") > DEPTH_LIMIT and _too_deep(value):
+        raise Refused(TOO_DEEP)
+    if not text.isascii() and not encodable(text):
+        raise Refused(NOT_UTF8)
+    if "\\u" in text and _SURROGATE_ESCAPE.search(text) and not encodable(json.dumps(value, ensure_ascii=False)):
+        raise Refused(SURROGATE)
+
+
+def encodable(text: str) -> bool:
+    """Return whether UTF-8 can hold the text, that is whether it has no lone surrogate."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _too_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEPTH_LIMIT + 1):
+        level = [
+            child
+            for parent in level
+            if isinstance(parent, list | dict)
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+        ]
+        if not level:
+            return False
+    return True

@@ -1,0 +1,68 @@
+"""Settings: command-line flags over AUGTUI_* variables over config.toml over defaults."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from augtui import locations
+from augtui.errors import UsageError
+
+GuardSetting = Literal["auto", "off", "lenient", "normal", "strict"]
+StyleSetting = Literal["auto", "specialised", "general"]
+
+
+class Settings(BaseSettings):
+    """Everything a user can set; None means what suits the model."""
+
+    model_config = SettingsConfigDict(env_prefix="AUGTUI_", extra="ignore")
+
+    model: str = "default"
+    project: str = "default"
+    style: StyleSetting = "auto"
+    guard: GuardSetting = "auto"
+    temperature: float | None = Field(None, ge=0, le=5)
+    top_p: float | None = Field(None, gt=0, le=1)
+    top_k: int | None = Field(None, ge=0)
+    min_p: float = Field(0.0, ge=0, le=1)
+    repeat_penalty: float = Field(1.0, ge=0.1, le=10)
+    max_tokens: int | None = Field(None, ge=1)
+    seed: int = Field(42, ge=0, lt=2**63)
+    slots: int = Field(16, ge=1, le=256)
+    threads: int | None = Field(None, ge=1, le=1024)
+    retries: int = Field(3, ge=0, le=100)
+    similarity: float = Field(0.7, gt=0, le=1)
+    """Expanded instructions with a ROUGE-L F1 of at least this to their seed or to one another are rejected."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the sources, the first one that names a setting wins."""
+        toml = TomlConfigSettingsSource(settings_cls, toml_file=locations.config_file())
+        return init_settings, env_settings, toml
+
+
+def load(**flags: object) -> Settings:
+    """Return the settings with `flags` (None: not given) on top; raises UsageError with the first fault."""
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name = ".".join(str(part) for part in fault["loc"])
+        raise UsageError(f"{name}: {fault['msg']} (got {fault['input']!r})") from None
+    except ValueError as error:  # a config.toml that is not TOML
+        raise UsageError(f"{locations.config_file()}: {error}") from None

@@ -1,0 +1,83 @@
+"""The names under which data sets keep the instruction and the response."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from augtui.pipelines.fields import Finder, Found, NoRecord, is_blank
+
+USER = {"role": "user", "content": "u"}
+ASSISTANT = {"role": "assistant", "content": "a"}
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"instruction": "i", "input": "", "output": "o"}, Found("i", "o")),
+        ({"instruction": "i", "input": "x\n", "output": ""}, Found("i\n\nx\n")),
+        ({"prompt": "p", "input": "x"}, Found("p", extra={"input": "x"})),
+        ({"Prompt": "p", "Completion": "c"}, Found("p", "c")),
+        ({"text": "t", "question": "q", "answer": "a"}, Found("q", "a", extra={"text": "t"})),
+        ({"instruction": None, "query": "q"}, Found("q", extra={"instruction": None})),
+        ({"uuid": "u", "id": 3, "text": "t"}, Found("t", source_id=3, extra={"uuid": "u"})),
+        ({"id": True, "text": "t"}, Found("t", extra={"id": True})),
+        ({"instruction": "i", "instances": [{"input": "x", "output": "o"}]}, Found("i\n\nx", "o")),
+        (
+            {"instruction": "i", "instances": [{"input": "", "output": "o"}, {"input": "y"}]},
+            Found("i", "o", extra={"instances": [{"input": "", "output": "o"}, {"input": "y"}]}),
+        ),
+        ({"instruction": "i", "output": "o", "chosen": "c"}, Found("i", "o", extra={"chosen": "c"})),
+        ({"instruction": "i", "output": "", "chosen": "c"}, Found("i", "c")),
+        ({"prompt": "p", "output": ["c", "r"]}, Found("p", "c", extra={"output": ["c", "r"]})),
+        ({"prompt": "p", "chosen": [ASSISTANT]}, Found("p", "a")),
+        ({"prompt": "p", "chosen": {"from": "gpt", "value": "g"}}, Found("p", "g")),
+        ({"prompt": [USER], "chosen": [USER, ASSISTANT]}, Found("u", "a", extra={"chosen": [USER, ASSISTANT]})),
+        ({"messages": [USER, ASSISTANT]}, Found("u", "a")),
+        ({"messages": [USER]}, Found("u")),
+        (
+            {"messages": [{"role": "system", "content": "s"}, USER, ASSISTANT]},
+            Found("u", "a", extra={"messages": [{"role": "system", "content": "s"}, USER, ASSISTANT]}),
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "text", "text": "x"}, {"type": "text", "text": "y"}]}]},
+            Found("xy"),
+        ),
+        ({"conversations": [{"from": "human", "value": "h"}, {"from": "gpt", "value": "g"}]}, Found("h", "g")),
+        ("just text", Found("just text")),
+        (["first", "second"], Found("first", "second")),
+        (["1", "2", "3"], Found("1", "2", extra={"turns": ["1", "2", "3"]})),
+    ],
+)  # fmt: skip
+def test_usual_names(row: Any, expected: Found) -> None:
+    assert Finder().find(row) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "instruction"),
+    [
+        ("task", {"task": "t", "instruction": "i"}, "t"),
+        ("TASK", {"task": "t"}, "t"),
+        ("a.b", {"a.b": "t", "a": {"b": "x"}}, "t"),
+        ("a.b", {"a": {"b": "x"}}, "x"),
+        ("turns.1.text", {"turns": [{}, {"text": "x"}]}, "x"),
+    ],
+)
+def test_named_field(name: str, row: Any, instruction: str) -> None:
+    assert Finder(name).find(row).instruction == instruction
+
+
+def test_nothing_of_a_row_is_lost_when_the_field_lies_inside() -> None:
+    assert Finder("a.b").find({"a": {"b": "x", "c": 1}}).extra == {"a": {"b": "x", "c": 1}}
+
+
+@pytest.mark.parametrize("name", ["task", "a.b", "a.9", "a.-1"])
+def test_named_field_that_is_not_there(name: str) -> None:
+    with pytest.raises(NoRecord, match="no instruction field"):
+        Finder(name).find({"instruction": "i", "a": ["x"]})
+
+
+@pytest.mark.parametrize(("text", "expected"), [("", True), (" \n\u3000", True), ("\u200b\x1b", True), ("。", False)])
+def test_blank_text_shows_nothing(text: str, expected: bool) -> None:
+    assert is_blank(text) is expected
