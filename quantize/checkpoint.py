@@ -60,8 +60,8 @@ class Checkpoint:
     @property
     def architecture(self) -> str:
         """The model class that config.json names, such as Qwen2ForCausalLM; empty if it names none."""
-        named = self.config.get("architectures") or [""]
-        return str(named[0])
+        named = self.config.get("architectures")
+        return str(named[0]) if isinstance(named, list) and named else ""
 
 
 def open_checkpoint(folder: Path) -> Checkpoint:

@@ -34,6 +34,19 @@ def convert(
     """
     kind = type_name.upper()
     file_type(kind)
+    try:
+        return _convert(folder, destination, kind, name, progress)
+    except (ConversionError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        # The gguf package trusts what it reads, and a checkpoint may come from anywhere.
+        cause = f"{type(error).__name__}: {error}"
+        raise ConversionError(
+            f"{folder}: a value in its JSON files or README.md is of the wrong kind ({cause})"
+        ) from error
+
+
+def _convert(folder: Path, destination: Path, kind: str, name: str | None, progress: Progress | None) -> int:
     checkpoint = open_checkpoint(folder)
     if (architecture := ARCHITECTURES.get(checkpoint.architecture)) is None:
         known = ", ".join(ARCHITECTURES)

@@ -90,7 +90,7 @@ def quantize_gguf(
 
 
 def _interruptible(function: Callable[..., int], *arguments: Any) -> int:
-    """The result of a native function that may run for minutes, computed in a thread so that Ctrl-C is noticed meanwhile.
+    """The result of a native function that may run for minutes, from a thread so that Ctrl-C is noticed meanwhile.
 
     After an interruption the thread is still at work: the process has to end without waiting for it.
     """

@@ -36,9 +36,9 @@ def encode_chat(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message])
     """Return a chat's token ids and, for each, whether it is a completion token that carries loss."""
     ids: list[int] = []
     mask: list[bool] = []
-    text, parts = "", render_chat(messages)
-    # One encoding a part that ends at a special token or line feed: the same ids as encoding the whole at once.
-    for text, trained in parts:
+    # Parts end at a special token or line feed, where the pre-tokenizer splits too unless a content begins with
+    # white space; so the ids are those of the whole text, and the mask falls between tokens.
+    for text, trained in render_chat(messages):
         piece = tokenizer.encode(text, add_special_tokens=False)
         ids += piece
         mask += [trained] * len(piece)
@@ -69,9 +69,7 @@ class TokenizedChats:
         return cls(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("ids", "trained", "starts")))
 
 
-def tokenize_chats(
-    path: Path, tokenizer: PreTrainedTokenizerBase, max_length: int
-) -> tuple[TokenizedChats, int]:
+def tokenize_chats(path: Path, tokenizer: PreTrainedTokenizerBase, max_length: int) -> tuple[TokenizedChats, int]:
     """Return the chats of a JSON-lines file ({"messages": [{"role", "content"}]}) and how many were too long.
 
     A chat over `max_length` tokens is left out, never cut: half a completion would teach to stop early.
@@ -107,7 +105,7 @@ class Batch:
     labels: Tensor
 
 
-def collate(chats: TokenizedChats, rows: Sequence[int], multiple: int = 32) -> Batch:
+def collate(chats: TokenizedChats, rows: Sequence[int], multiple: int = 8) -> Batch:
     """Return the given chats as one right-padded batch whose length is a multiple of `multiple`.
 
     Attention is causal, so the padding behind a chat needs no mask.

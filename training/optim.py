@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 
-def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
+def orthogonalize(matrices: Tensor, steps: int = 3) -> Tensor:
     """Return the nearest semi-orthogonal matrices of a stack (N, rows, columns), by Newton-Schulz iteration.
 
     Singular values end between about 0.7 and 1.2, which is as good as exact here and needs products only.
@@ -47,7 +47,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__(matrices, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> None:
         """Update every parameter that has a gradient; matrices of one shape are orthogonalised together."""
         for group in self.param_groups:
             shapes: dict[torch.Size, list[Tensor]] = defaultdict(list)
@@ -71,7 +71,8 @@ def build_optimizers(
     model: nn.Module, kind: str, matrix_lr: float, vector_lr: float, weight_decay: float
 ) -> list[torch.optim.Optimizer]:
     """Return [Muon, AdamW] for kind "muon" or [AdamW] for "adamw"; embeddings, heads and vectors use AdamW."""
-    hidden, rest = [], []
+    hidden: list[Tensor] = []
+    rest: list[Tensor] = []
     for name, parameter in model.named_parameters():
         is_hidden = parameter.ndim == 2 and "embed" not in name and "lm_head" not in name
         (hidden if is_hidden else rest).append(parameter)
@@ -82,7 +83,9 @@ def build_optimizers(
             torch.optim.AdamW(rest, lr=vector_lr, betas=betas, weight_decay=0.0),
         ]
     if kind == "adamw":
-        groups = [{"params": hidden, "lr": matrix_lr, "weight_decay": weight_decay},
-                  {"params": rest, "lr": vector_lr, "weight_decay": 0.0}]
+        groups = [
+            {"params": hidden, "lr": matrix_lr, "weight_decay": weight_decay},
+            {"params": rest, "lr": vector_lr, "weight_decay": 0.0},
+        ]
         return [torch.optim.AdamW(groups, betas=betas)]
     raise ValueError(f"unknown optimizer {kind!r}: choose muon or adamw")

@@ -2,6 +2,7 @@
 
     python -m training.sft --data chats.jsonl --model Qwen2-1.5B-Instruct --out checkpoint --epochs 3
     python -m training.sft --data tokens/ --init config.json --tokenizer tok/ --out checkpoint --minutes 75
+    torchrun --standalone --nproc-per-node 2 -m training.sft …   one process a GPU, or a CPU core
 
 The output folder is a Hugging Face checkpoint (safetensors, tokenizer, generation_config.json) with
 `events.jsonl` (one line a report: step, loss, lr, tokens per second) and `state.pt`, from which `--resume` goes on.
@@ -12,13 +13,17 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
+from torch import Tensor
 from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM
 
 from training.data import TokenizedChats, batch_rows, collate, tokenize_chats
@@ -52,7 +57,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (0: torch's choice)")
     parser.add_argument("--compile", action="store_true", help="torch.compile the model body")
     parser.add_argument("--save-minutes", type=float, default=10.0, help="minutes between checkpoints")
-    parser.add_argument("--log-steps", type=int, default=20)
+    parser.add_argument("--log-steps", type=int, default=10)
     parser.add_argument("--resume", action="store_true", help="go on from --out's last checkpoint")
     return parser.parse_args(argv)
 
@@ -119,11 +124,33 @@ def save_checkpoint(
     part.replace(out / "state.pt")
 
 
+def average_over_ranks(parameters: list[Tensor], numbers: list[float], ranks: int) -> list[float]:
+    """Average all gradients, in place, and a few numbers over the ranks in one exchange; return the numbers."""
+    if ranks == 1:
+        return numbers
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    flat = torch.cat([*(g.flatten() for g in gradients), torch.tensor(numbers, device=gradients[0].device)])
+    dist.all_reduce(flat)
+    flat /= ranks
+    begin = 0
+    for gradient in gradients:
+        gradient.copy_(flat[begin : begin + gradient.numel()].view_as(gradient))
+        begin += gradient.numel()
+    return [float(number) for number in flat[begin:]]
+
+
 def train(options: argparse.Namespace) -> float:
     """Train as the options say, write the checkpoint, and return the last reported loss in nats a token."""
     if options.threads:
         torch.set_num_threads(options.threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    device = (
+        torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        if torch.cuda.is_available()
+        else torch.device("cpu")
+    )
+    if ranks > 1:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     torch.set_float32_matmul_precision("high")
     folder = options.tokenizer or options.model
     tokenizer: Any = AutoTokenizer.from_pretrained(folder) if folder else None
@@ -133,6 +160,7 @@ def train(options: argparse.Namespace) -> float:
     optimizers = build_optimizers(
         model, options.optimizer, options.lr, options.vector_lr or options.lr, options.weight_decay
     )
+    parameters = list(model.parameters())
     peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
 
     step, tokens, elapsed = 0, 0, 0.0
@@ -144,7 +172,7 @@ def train(options: argparse.Namespace) -> float:
     total_steps = options.steps
     if options.epochs is not None:
         per_epoch = sum(1 for _ in batch_rows(chats, options.batch_tokens, options.seed, options.in_order))
-        total_steps = max(1, round(options.epochs * per_epoch))
+        total_steps = max(1, round(options.epochs * per_epoch / ranks))
 
     options.out.mkdir(parents=True, exist_ok=True)
     started = last_save = time.monotonic() - elapsed
@@ -152,10 +180,12 @@ def train(options: argparse.Namespace) -> float:
     reported = (time.monotonic(), tokens)
     window: list[float] = []
     loss_value = math.nan
-    with (options.out / "events.jsonl").open("a", encoding="utf-8") as events:
-        for rows in endless_rows(chats, options, step):
-            now = time.monotonic() - started
-            progress = now / (60 * options.minutes) if options.minutes else step / total_steps
+    progress = 0.0
+    events_path = options.out / "events.jsonl" if rank == 0 else Path(os.devnull)
+    with events_path.open("a", encoding="utf-8") as events:
+        for rows in islice(endless_rows(chats, options, step * ranks), rank, None, ranks):
+            if options.steps or options.epochs:
+                progress = step / total_steps
             if progress >= 1:
                 break
             factor = learning_rate_factor(progress, options.warmup, options.decay)
@@ -168,43 +198,68 @@ def train(options: argparse.Namespace) -> float:
             with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
                 hidden = body(input_ids=inputs, use_cache=False).last_hidden_state
                 loss, _ = completion_loss(hidden, model.lm_head.weight, labels)
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            loss.backward()
+            now = time.monotonic() - started
+            # Every rank must see the same clock, or they would stop at different steps.
+            seen = float(sum(int(chats.starts[r + 1] - chats.starts[r]) for r in rows))
+            value, seen, now = average_over_ranks(parameters, [loss.item(), seen, now], ranks)
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
 
             step += 1
-            tokens += sum(int(chats.starts[r + 1] - chats.starts[r]) for r in rows)
-            window.append(loss.item())
+            tokens += round(seen * ranks)
+            window.append(value)
+            if options.minutes:
+                progress = now / (60 * options.minutes)
             if step % options.log_steps == 0:
                 loss_value = sum(window) / len(window)
                 now, rate = time.monotonic(), 0.0
                 rate = (tokens - reported[1]) / max(now - reported[0], 1e-9)
-                event = {"event": "step", "step": step, "loss": round(loss_value, 4), "lr": peaks[0][0] * factor,
-                         "tokens": tokens, "tokens_per_second": round(rate, 1),
-                         "elapsed_s": round(now - started, 1), "progress": round(progress, 4)}
+                event = {
+                    "event": "step",
+                    "step": step,
+                    "loss": round(loss_value, 4),
+                    "lr": peaks[0][0] * factor,
+                    "tokens": tokens,
+                    "tokens_per_second": round(rate, 1),
+                    "elapsed_s": round(now - started, 1),
+                    "progress": round(progress, 4),
+                }
                 print(json.dumps(event), file=events, flush=True)
-                print(f"step {step} loss {loss_value:.3f} {rate:.0f} tok/s {progress:.1%}", file=sys.stderr)
+                if rank == 0:
+                    print(f"step {step} loss {loss_value:.3f} {rate:.0f} tok/s {progress:.1%}", file=sys.stderr)
                 reported, window = (now, tokens), []
-            if time.monotonic() - last_save > 60 * options.save_minutes:
+            if rank == 0 and time.monotonic() - last_save > 60 * options.save_minutes:
                 last_save = time.monotonic()
                 save_checkpoint(model, tokenizer, options.out, _state(step, tokens, started, optimizers))
         if window:
             loss_value = sum(window) / len(window)
-        save_checkpoint(model, tokenizer, options.out, _state(step, tokens, started, optimizers))
-        done = {"event": "done", "step": step, "loss": round(loss_value, 4), "tokens": tokens,
-                "elapsed_s": round(time.monotonic() - started, 1)}
+        if rank == 0:
+            save_checkpoint(model, tokenizer, options.out, _state(step, tokens, started, optimizers))
+        done = {
+            "event": "done",
+            "step": step,
+            "loss": round(loss_value, 4),
+            "tokens": tokens,
+            "elapsed_s": round(time.monotonic() - started, 1),
+        }
         print(json.dumps(done), file=events, flush=True)
+    if ranks > 1:
+        dist.barrier()
+        dist.destroy_process_group()
     return loss_value
 
 
-def _state(
-    step: int, tokens: int, started: float, optimizers: list[torch.optim.Optimizer]
-) -> dict[str, Any]:
+def _state(step: int, tokens: int, started: float, optimizers: list[torch.optim.Optimizer]) -> dict[str, Any]:
     """Return what `--resume` needs besides the weights."""
-    return {"step": step, "tokens": tokens, "elapsed": time.monotonic() - started,
-            "optimizers": [optimizer.state_dict() for optimizer in optimizers]}
+    return {
+        "step": step,
+        "tokens": tokens,
+        "elapsed": time.monotonic() - started,
+        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+    }
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -34,8 +34,8 @@ NEWS_FLOOR = 3
 """News articles that must use a word."""
 PROMPT_FLOOR = 3
 """Prompts that must use a word which no article uses; one prompt is enough for a word that an article uses too."""
-RARE, FREQUENT = 15, 300
-"""A word in fewer articles than RARE that is one slip from a word in more than FREQUENT is a misspelling."""
+FREQUENT, SLIP_RATIO = 100, 20
+"""A word that is one slip from a word in at least FREQUENT articles, and SLIP_RATIO times rarer, is a misspelling."""
 NAME_FLOOR = 40
 """Articles that must use a word which is mostly a name."""
 WORD = re.compile(r"[A-Za-z]+")
@@ -90,8 +90,7 @@ def _rows(path: Path) -> Iterator[Any]:
     elif path.suffix == ".json":
         yield from json.loads(path.read_text(encoding="utf-8"))
     else:
-        opened = lzma.open(path, "rt", encoding="utf-8") if path.suffix == ".xz" else path.open(encoding="utf-8")
-        with opened as file:
+        with (lzma.open if path.suffix == ".xz" else open)(path, "rt", encoding="utf-8") as file:
             for line in file:
                 yield json.loads(line)
 
@@ -108,13 +107,16 @@ def slips(word: str) -> set[str]:
 def common_words(news: Usage, prompts: Usage) -> list[str]:
     """Return the words that are common in either usage, names with a capital, in alphabetical order."""
     frequent = [word for word, count in news.documents.items() if count >= FREQUENT and len(word) >= 7]
-    slipped = {slip for word in frequent for slip in slips(word)}
+    slipped: dict[str, int] = {}
+    for word in frequent:
+        for slip in slips(word):
+            slipped[slip] = max(slipped.get(slip, 0), news.documents[word])
     listed = []
     for word in news.documents.keys() | prompts.documents.keys():
         in_news, in_prompts = news.documents[word], prompts.documents[word]
         lower = news.lower[word] + prompts.lower[word]
         capital = news.capital[word] + prompts.capital[word]
-        if len(word) < 2 or (in_news < RARE and word in slipped and in_prompts < PROMPT_FLOOR):
+        if len(word) < 2 or in_news * SLIP_RATIO < slipped.get(word, 0):
             continue
         if lower >= capital:
             if in_news >= NEWS_FLOOR or in_prompts >= PROMPT_FLOOR or (in_news and in_prompts):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
+from itertools import pairwise
 
 from augtui.domain.facts import Carrier
 from augtui.domain.language import Language
@@ -18,7 +19,7 @@ _CORRECTED = 40
 
 
 def lost_words(prose: str, carrier: Carrier, language: Language) -> list[str]:
-    """Return the content words of running text that `carrier` has in no inflected, derived, joined or corrected form."""
+    """Return the content words of running text that `carrier` has in no inflected, joined or corrected form."""
     if language is Language.OTHER:
         return _lost_foreign(prose, carrier)
     words = WORD.findall(prose.casefold())
@@ -37,9 +38,7 @@ def lost_words(prose: str, carrier: Carrier, language: Language) -> list[str]:
         return []
     corrections = _new_words(words, carrier)
     return [
-        word
-        for number, word in enumerate(missing)
-        if number >= _CORRECTED or correction(word, corrections) is None
+        word for number, word in enumerate(missing) if number >= _CORRECTED or correction(word, corrections) is None
     ]
 
 
@@ -59,7 +58,7 @@ def _not_rejoined(missing: list[str], words: list[str], carrier: Carrier) -> lis
     lacking = frozenset(missing)
     joined = {
         part
-        for left, right in zip(words, words[1:], strict=False)
+        for left, right in pairwise(words)
         if left in lacking or right in lacking
         if left + right in present or left + right + "s" in present
         for part in (left, right)
@@ -92,17 +91,26 @@ _HAN_RUN = re.compile(f"[{HAN}]+")
 
 
 def lost_characters(prose: str, refined: str) -> list[str]:
-    """Return the phrases of Chinese running text of whose character pairs the refined text has less than half."""
+    """Return the stretches of Chinese running text that the refined text lacks.
+
+    A stretch is lost where 3 character pairs in a row are, as when a word of 2 characters is swapped; 2 at the edge of
+    a phrase, or all of a short one. Particles and the phrases of asking divide the text and are no content themselves.
+    """
     if prose.isascii():
         return []
-    prose = CHINESE_NUMERAL.sub(" ", prose)
-    pairs = {left + right for left, right in zip(refined, refined[1:], strict=False)}
+    pairs = {left + right for left, right in pairwise(refined)}
     lost: dict[str, None] = {}
-    for run in _HAN_RUN.findall(prose):
+    for run in _HAN_RUN.findall(CHINESE_NUMERAL.sub(" ", prose)):
         for phrase in _IDLE.split(run):
-            own = [phrase[at : at + 2] for at in range(len(phrase) - 1)]
-            if 2 * sum(pair in pairs for pair in own) < len(own):
-                lost.setdefault(phrase)
+            last = len(phrase) - 1
+            missing = 0
+            for at in range(last + 1):
+                if at < last and phrase[at : at + 2] not in pairs:
+                    missing += 1
+                    continue
+                if missing >= 3 or (missing == 2 and at in (last, missing)) or missing == last > 0:
+                    lost.setdefault(phrase[at - missing : at + 1])
+                missing = 0
     return list(lost)
 
 

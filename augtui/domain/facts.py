@@ -21,12 +21,15 @@ _LINK = re.compile(
 _FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})([^`\n]*)$")
 _INLINE_CODE = re.compile(r"(?<!`)(`{1,3})(?!`)([^`\n]++)\1(?!`)")
 
-_EXTENSIONS = frozenset(
-    "py js ts jsx tsx c h cc cpp hpp cs java kt go rs rb php pl lua r swift scala sh bash zsh bat ps1 sql html htm css scss xml "
-    "json jsonl yaml yml toml ini cfg conf env md rst txt log csv tsv xls xlsx doc docx ppt pptx pdf tex bib png jpg jpeg gif svg "
-    "webp mp3 mp4 wav avi mov mkv zip tar gz xz bz2 7z exe dll so lib bin gguf pt onnx safetensors ipynb db sqlite lock vue net".split()
+_EXTENSION_NAMES = (
+    "py js ts jsx tsx c h cc cpp hpp cs java kt go rs rb php pl lua r swift scala sh bash zsh bat ps1 sql "
+    "html htm css scss xml json jsonl yaml yml toml ini cfg conf env md rst txt log csv tsv xls xlsx doc "
+    "docx ppt pptx pdf tex bib png jpg jpeg gif svg webp mp3 mp4 wav avi mov mkv zip tar gz xz bz2 7z exe "
+    "dll so lib bin gguf pt onnx safetensors ipynb db sqlite lock vue net "
 )
-_DOMAINS = frozenset("com org net io dev ai edu gov co uk de fr cn jp info me app ru eu".split())
+_EXTENSIONS = frozenset(_EXTENSION_NAMES.split())
+_DOMAIN_NAMES = "com org net io dev ai edu gov co uk de fr cn jp info me app ru eu"
+_DOMAINS = frozenset(_DOMAIN_NAMES.split())
 _SLUG = r"[A-Za-z0-9_]"
 _IDENTIFIER = re.compile(
     r"(?P<path>(?<![A-Za-z0-9_.~/<])(?:~|\.{1,2})?/[\w.-]++(?:/[\w.-]++)++/?|(?<![\w/.-])(?:[A-Za-z0-9_.-]++/)++[A-Za-z0-9_-]++\.[A-Za-z0-9]++"
@@ -37,6 +40,7 @@ _IDENTIFIER = re.compile(
     rf"|(?P<kebab>(?<![A-Za-z0-9_-])(?=[A-Za-z-]{{0,40}}\d)[A-Za-z][A-Za-z0-9]*+(?:[-.][A-Za-z0-9]++)*)"
     rf"|(?P<camel>(?<!{_SLUG})(?:[a-z]++[A-Z]|[A-Z]++[a-z]++[a-z]*[A-Z]){_SLUG}*+)"
     rf"|(?P<call>(?<!{_SLUG})[A-Za-z_]{_SLUG}*+(?=\((?!e?s\))))"
+    rf"|(?P<tongue>(?<!{_SLUG})(?:[A-Za-z]\+\+|[A-Z]#)(?![A-Za-z0-9+#]))"
     r"|(?P<command>\\[A-Za-z]{2,40})"
     r"|(?P<mention>(?<![\w@#&/])[@#][A-Za-z]\w++)"
     r"|(?P<operator>(?<![=<>!+:&|-])(?:==|!=|<=|>=|&&|\|\||:=|\+=|-=|::)(?![=<>&|:-]))"
@@ -53,8 +57,21 @@ _PAIRS = (
 _SINGLE = re.compile(r"(?<![A-Za-z0-9'])'(?=[^\s'])((?:[^'\n]|(?<=[A-Za-z])'(?=[A-Za-z]))*+)(?<!\s)'(?![A-Za-z0-9])")
 _CAPITAL = re.compile(rf"[A-Z\u00c0-\u00de][{LATIN}0-9]*+(?:[-'&][{LATIN}][{LATIN}0-9]*+)*+")
 _STARTS = frozenset(".!?:;\"“”‘'([{*#•|>-\n。！？：；，、「」『』《》/…")
-_ROMAN = {"II": "2", "III": "3", "IV": "4", "VI": "6", "VII": "7", "VIII": "8", "IX": "9", "XI": "11", "XII": "12", "XX": "20"}
-_LATIN_IN_HAN = re.compile(f"(?<=[{HAN}])[ ]?([A-Za-z][A-Za-z+#]++)|(?<![A-Za-z+#])([A-Za-z][A-Za-z+#]++)[ ]?(?=[{HAN}])")
+_ROMAN = {
+    "II": "2",
+    "III": "3",
+    "IV": "4",
+    "VI": "6",
+    "VII": "7",
+    "VIII": "8",
+    "IX": "9",
+    "XI": "11",
+    "XII": "12",
+    "XX": "20",
+}
+_LATIN_IN_HAN = re.compile(
+    f"(?<=[{HAN}])[ ]?([A-Za-z][A-Za-z+#]++)|(?<![A-Za-z+#])([A-Za-z][A-Za-z+#]++)[ ]?(?=[{HAN}])"
+)
 
 _LOOKUPS = 64
 _SCANNED = 30_000_000
@@ -96,6 +113,8 @@ def facts(text: str) -> Facts:
     found.prose = _identifiers(text, found)
     return found
 
+
+_ARGUMENTS = re.compile(r"\((?:[\"')]|[a-z]\w?[),\]])")
 
 _BLANKED = "\u2022"
 """Stands in the running text for what was taken out."""
@@ -160,7 +179,7 @@ def _identifiers(text: str, found: Facts) -> str:
                 return match.group()
             last = token.rpartition(".")[2].lower()
             (found.links if last in _DOMAINS and last not in _EXTENSIONS else found.code).append(token)
-        elif kind == "call" and token.lower() in common_words() and match.string[match.end() + 1 : match.end() + 2] not in "\"')":
+        elif kind == "call" and token.lower() in common_words() and not _ARGUMENTS.match(match.string, match.end()):
             return token  # "several large models(LLM)" calls nothing
         elif kind == "camel":
             found.code.append(token)
@@ -228,15 +247,16 @@ def names(prose: str) -> list[str]:
         for match in _CAPITAL.finditer(prose)
         if not (start := match.start()) or not (prose[start - 1].isalnum() or prose[start - 1] in "_'&-")
     ]
-    headline = words >= 4 and len(candidates) * 2 > words
+    inside = [word for word, start in candidates if not _initial(prose, start) and word.casefold() not in fillers()]
+    headline = words >= 6 and len(inside) * 2 > words
     common = common_words()
     for word, start in candidates:
         folded = word.casefold().removesuffix("'s")
         if folded in fillers() or len(folded) < 2:
             continue
-        if headline or _initial(prose, start):
-            if folded in common or "-" in folded or "'" in folded or stem(folded) in common:
-                continue
+        usual = folded in common or "-" in folded or "'" in folded or stem(folded) in common
+        if usual and (headline or _initial(prose, start)):
+            continue
         found.setdefault(word.removesuffix("'s"))
     return list(found)
 
@@ -300,7 +320,7 @@ class Carrier:
         return self._lost(wanted, frozenset(self.facts.links), lambda link: _stands(link, self.normal, "/-_%="))
 
     def lost_blocks(self, wanted: Iterable[str]) -> list[str]:
-        """Return the first lines of the code blocks whose lines do not follow one another in the text, equally indented."""
+        """Return the first lines of the code blocks whose lines the text lacks, in order and equally indented."""
         return [next(iter(block.split("\n")), "").strip()[:80] for block in wanted if not self._has_lines(block)]
 
     def lost_code(self, wanted: Iterable[str]) -> list[str]:
@@ -308,7 +328,7 @@ class Carrier:
         return self._lost(wanted, frozenset(self.facts.code), self._has_code)
 
     def lost_quotes(self, wanted: Iterable[str]) -> list[str]:
-        """Return the quotations whose words do not follow one another in the text; case and punctuation do not matter."""
+        """Return the quotations whose words the text lacks in their order; case and punctuation do not matter."""
         return self._lost(wanted, frozenset(), self._has_quote)
 
     def lost_names(self, wanted: Iterable[str], numbers: Callable[[str], bool]) -> list[str]:
@@ -348,10 +368,16 @@ class Carrier:
         folded, text = plain.casefold(), self.folded
         if plain.isalnum() and plain[:1].isupper() and not plain.isupper():
             return _stands(folded, text, "_")
-        if any(char.isdigit() for char in plain) and plain.replace("-", "").isalnum():  # GPT-4, GPT 4 and GPT4 are one name
+        if (
+            any(char.isdigit() for char in plain) and plain.replace("-", "").isalnum()
+        ):  # GPT-4, GPT 4 and GPT4 are one name
             spaced = " ".join(re.findall(r"[a-z]+|\d+", folded))
             joined = folded.replace("-", "")
-            return f" {joined} " in self.words or f" {spaced} " in self.words or f" {' '.join(tokens(folded))} " in self.words
+            return (
+                f" {joined} " in self.words
+                or f" {spaced} " in self.words
+                or f" {' '.join(tokens(folded))} " in self.words
+            )
         if "." in plain and plain.replace(".", "").isalpha():  # a blank was missing after a sentence
             return _stands(folded.replace(".", ". "), text, "_")
         return False
@@ -364,7 +390,7 @@ class Carrier:
 
 
 def _line_key(text: str) -> str:
-    """Return the lines with each line's indentation relative to the line before, so that blocks can be found shifted."""
+    """Return the lines, each indented relative to the line before, so that shifted blocks can be found."""
     parts, before = ["\n"], 0
     for raw in text.split("\n"):
         line = raw.expandtabs(4).rstrip()
@@ -377,12 +403,14 @@ def _line_key(text: str) -> str:
 
 
 def _stands(fact: str, text: str, inner: str) -> bool:
-    """Say whether `fact` occurs in `text` and is not a part of a longer word; `inner` are further characters of words."""
+    """Say whether `fact` occurs in `text` and is not a part of a longer word; `inner` are more characters of words."""
     start = text.find(fact)
     tries = 0
     while start >= 0 and tries < _LOOKUPS:
         end = start + len(fact)
-        if _breaks(text[start - 1] if start else " ", fact[0], inner) and _breaks(text[end : end + 1] or " ", fact[-1], inner):
+        if _breaks(text[start - 1] if start else " ", fact[0], inner) and _breaks(
+            text[end : end + 1] or " ", fact[-1], inner
+        ):
             return True
         start = text.find(fact, start + 1)
         tries += 1

@@ -1,7 +1,8 @@
 """The refinement guard: whether a refined prompt kept what its user's prompt said, and if not, what it lost.
 
 The requirements are those of the paper's Table 7: essential details, variables and language stay, the growth is not
-excessive, and the answer is the prompt alone. The strictest level is for small models, which now and then swap a rare word.
+excessive, and the answer is the prompt alone. The strictest level is for small models, which now and then swap a rare
+word for another.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ MAX_GROWTH = 4.0
 """Words a refined prompt may have per word of its original, beside `ALLOWANCE`."""
 ALLOWANCE = 200
 """Words of added structure that even the shortest prompt may get."""
+LONGEST = 200_000
+"""Characters up to which a text is read; a longer pair passes only if it holds the prompt as it is."""
 _SHOWN = 12
 """Violations listed of one kind."""
 
@@ -56,17 +59,19 @@ def guard(
 ) -> list[Violation]:
     """Return how `refined` broke with `original`, at most a dozen violations of a kind; an empty list accepts it.
 
-    Never raises, whatever the two texts hold; the time is linear in their length. The prompt wrapped in further text as it
-    is has lost nothing. `max_growth`: words of the refined prompt per word of the original, over `ALLOWANCE` words.
+    Never raises, whatever the two texts hold; the time is linear in their length. The prompt wrapped in further text as
+    it is has lost nothing. `max_growth`: words of the refined prompt per word of the original, over `ALLOWANCE` words.
     """
     if not any(char.isalnum() for char in refined):
         return [Violation("empty")]
     found = list(_leaks(original, refined))
     if strictness is Strictness.OFF:
         return found
+    contained = _contains(refined, original)
+    if max(len(original), len(refined)) > LONGEST:
+        return found if contained else [*found, Violation("too long", f"over {LONGEST:,} characters")]
     if detail := _repetition(original, refined):
         found.append(Violation("repetition", detail))
-    contained = _contains(refined, original)
     # A prompt that is there as it was keeps its language, unless it drowns in what was added.
     if not (contained and _length(refined) <= 4 * _length(original) + 8) and language_changed(original, refined):
         found.append(Violation("language changed", f"{language(original)} to {language(refined)}"))
@@ -96,7 +101,7 @@ def _losses(original: str, refined: str, strictness: Strictness, contained: bool
             yield from _violations("word lost", lost_words(wanted.prose, carrier, tongue))
             yield from _violations("word lost", lost_characters(wanted.prose, carrier.normal))
         yield from _violations("unknown word", unknown_words(whole, carrier, tongue))
-        yield from _violations("number invented", invented_numbers(whole, after, carrier.facts.prose))
+        yield from _violations("number invented", invented_numbers(whole, before, after, carrier.facts.prose))
 
 
 def _lost_facts(wanted: Facts, carrier: Carrier) -> Iterator[Violation]:
@@ -136,20 +141,49 @@ def _joined(left: str, right: str) -> bool:
 
 
 _TRACES = (
-    "##refined prompt", "##user's prompt", "## refined prompt", "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>",
-    "<|begin_of_text|>", "<|start_header_id|>", "<|system|>", "<|user|>", "<|assistant|>", "[inst]", "[/inst]", "<<sys>>",
-    "<start_of_turn>", "<end_of_turn>", "### instruction:", "### response:", "#given instruction#", "#created instruction#",
-    "{prompt_to_refine}", "{instruction_to_refine}", "<think>", "</think>", "<s>", "</s>",
-)  # fmt: skip
+    "##refined prompt",
+    "##user's prompt",
+    "## refined prompt",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|endoftext|>",
+    "<|eot_id|>",
+    "<|begin_of_text|>",
+    "<|start_header_id|>",
+    "<|system|>",
+    "<|user|>",
+    "<|assistant|>",
+    "[inst]",
+    "[/inst]",
+    "<<sys>>",
+    "<start_of_turn>",
+    "<end_of_turn>",
+    "### instruction:",
+    "### response:",
+    "#given instruction#",
+    "#created instruction#",
+    "{prompt_to_refine}",
+    "{instruction_to_refine}",
+    "<think>",
+    "</think>",
+    "<s>",
+    "</s>",
+)
 _SYSTEM_PROMPTS = (
-    "you are a helpful assistant", "refine this instruction and modify it", "into a more precise and detailed instruction",
-    "expand this instruction to an instruction", "continue writing the following instruction-response",
-    "your expertise lies in refining prompts", "as a skilled prompt engineer",
-)  # fmt: skip
+    "you are a helpful assistant",
+    "refine this instruction and modify it",
+    "into a more precise and detailed instruction",
+    "expand this instruction to an instruction",
+    "continue writing the following instruction-response",
+    "your expertise lies in refining prompts",
+    "as a skilled prompt engineer",
+)
 _PREAMBLE = re.compile(
-    r"\W{0,4}(?:(?:sure|certainly|of course|ok|okay)\b[\s,!.:]{0,4})?(?:here(?:'s|\u2019s| is| are)\s(?:the|your|a|an|my)\s)?"
+    r"\W{0,4}(?:(?:sure|certainly|of course|ok|okay)\b[\s,!.:]{0,4})?"
+    r"(?:here(?:'s|\u2019s| is| are)\s(?:the|your|a|an|my)\s)?"
     r"(?:(?:refined|revised|improved|rewritten|optimi[sz]ed|enhanced|updated|polished)\s(?:version of (?:the|your)\s)?"
-    r"(?:prompts?|instructions?|user prompt)\b[^\n:]{0,40}:|(?:优化|改进|改写|润色|精炼)后的(?:提示词?|指令|提示语)\s?[:：])",
+    r"(?:prompts?|instructions?|user prompt)\b[^\n:]{0,40}:"
+    r"|(?:优化|改进|改写|润色|精炼)后的(?:提示词?|指令|提示语)\s?[:：])",
     re.I,
 )
 
@@ -157,7 +191,9 @@ _PREAMBLE = re.compile(
 def _leaks(original: str, refined: str) -> Iterator[Violation]:
     written, answer = original.lower(), refined.lower()
     if "<" in answer or "[" in answer or "#" in answer or "{" in answer:
-        yield from (Violation("template leaked", trace) for trace in _TRACES if trace in answer and trace not in written)
+        yield from (
+            Violation("template leaked", trace) for trace in _TRACES if trace in answer and trace not in written
+        )
     if (preamble := _PREAMBLE.match(refined)) and not _PREAMBLE.match(original):
         yield Violation("template leaked", preamble.group().strip())
     yield from (Violation("echo of system prompt", p) for p in _SYSTEM_PROMPTS if p in answer and p not in written)

@@ -24,7 +24,9 @@ _KANA = re.compile("[\u3040-\u30ff]")
 _HANGUL = re.compile("[\u1100-\u11ff\uac00-\ud7af]+")
 _OTHER_LETTERS = re.compile(f"[^\\W\\d_{LATIN}{HAN}\u3040-\u30ff\u1100-\u11ff\uac00-\ud7af]+")
 _CLAUSE = re.compile(r"[^\n。.!?;:？！：；]+")
-_ATTACHED = re.compile(r'```.*?```|`[^`\n]*`|https?://\S+|\$?\{\{?[^{}\n]{0,80}\}?\}|"[^"]*"|“[^”]*”|「[^」]*」|『[^』]*』', re.S)
+_ATTACHED = re.compile(
+    r'```.*?```|`[^`\n]*`|https?://\S+|\$?\{\{?[^{}\n]{0,80}\}?\}|"[^"]*"|“[^“”]*”|「[^「」]*」|『[^『』]*』', re.S
+)
 
 _WORDS_PER_HAN = 0.5
 """A Chinese word has about two characters."""
@@ -32,20 +34,21 @@ _ATTACHMENT = 0.15
 """A share of another script from which a text is an instruction with foreign material, not one with a few terms."""
 
 _FUNCTION_WORDS = {
-    "en": "the of and to a in is you that it for on are with as this be at have from or an by what how please your write can "
-    "not which their if will each about many then them these some her would make like him into has two more who its",
-    "es": "el la los las de del que y en un una por con para es se no como más su al lo le sus pero este esta ser qué cómo "
-    "sobre también hasta hay donde quien desde todo escribe puede favor",
-    "fr": "le la les des de du et un une en est que qui dans pour sur avec ce cette il elle au aux par pas plus ne se sont "
-    "vous nous être ou mais leur comme écrivez écris quelle quel comment pourquoi votre",
-    "de": "der die das und ist nicht ein eine einen einem mit zu den dem von für auf im sich des auch als an es wie werden aus "
-    "bei oder ich sie wir schreibe bitte warum kann wird sind über nach",
-    "it": "il lo la gli le di che e un una in per con non è sono del della dei delle al alla come più ma anche questo questa "
-    "scrivi quale perché nel nella si da",
-    "pt": "o a os as de do da dos das que e um uma em para com não é no na nos nas por mais como se ao pelo pela mas seu sua "
-    "escreva você qual isso este esta são",
-    "nl": "de het een en van in is dat op te zijn met voor niet aan er om ook als dan maar bij naar uit door je ik wat hoe "
-    "schrijf waarom worden wordt deze dit",
+    "en": "the of and to a in is you that it for on are with as this be at have from or an by what how please "
+    "your write can not which their if will each about many then them these some her would make like him "
+    "into has two more who its",
+    "es": "el la los las de del que y en un una por con para es se no como más su al lo le sus pero este esta "
+    "ser qué cómo sobre también hasta hay donde quien desde todo escribe puede favor",
+    "fr": "le la les des de du et un une en est que qui dans pour sur avec ce cette il elle au aux par pas plus "
+    "ne se sont vous nous être ou mais leur comme écrivez écris quelle quel comment pourquoi votre",
+    "de": "der die das und ist nicht ein eine einen einem mit zu den dem von für auf im sich des auch als an es "
+    "wie werden aus bei oder ich sie wir schreibe bitte warum kann wird sind über nach",
+    "it": "il lo la gli le di che e un una in per con non è sono del della dei delle al alla come più ma anche "
+    "questo questa scrivi quale perché nel nella si da",
+    "pt": "o a os as de do da dos das que e um uma em para com não é no na nos nas por mais como se ao pelo "
+    "pela mas seu sua escreva você qual isso este esta são",
+    "nl": "de het een en van in is dat op te zijn met voor niet aan er om ook als dan maar bij naar uit door je "
+    "ik wat hoe schrijf waarom worden wordt deze dit",
 }
 _TONGUES = {name: frozenset(words.split()) for name, words in _FUNCTION_WORDS.items()}
 _UNLIKE_ENGLISH = {name: words - _TONGUES["en"] for name, words in _TONGUES.items() if name != "en"}
@@ -55,7 +58,7 @@ _NON_ASCII_LETTER = re.compile(r"[^\W\d_\x00-\x7f]")
 def language(text: str) -> Language:
     """Return the language that a text is written in; code, links and quotations count only when there is nothing else.
 
-    Where two scripts have a substantial share, as in a Chinese prompt with an English text attached, the first clause decides.
+    Where two scripts have a substantial share, as in a Chinese prompt about an English text, the first clause decides.
     """
     if _is_plainly_english(text):
         return Language.EN
@@ -67,7 +70,7 @@ _NAMED = {"": Language.NONE, "han": Language.ZH, "latin": Language.EN}
 
 
 def language_changed(original: str, refined: str) -> bool:
-    """Say whether the language of the original lost its place: half its share of the text is gone, or another took over.
+    """Say whether the language of the original lost its place: half its share of the text is gone.
 
     Scripts are compared first; between languages of Latin letters the function words decide, and too few say nothing.
     """
@@ -75,7 +78,10 @@ def language_changed(original: str, refined: str) -> bool:
         return False
     original, refined = normalise(original), normalise(refined)
     if original.isascii() and refined.isascii():
-        before, after = _tongue(_LATIN_WORD.findall(_prose(original)), True), _tongue(_LATIN_WORD.findall(_prose(refined)), True)
+        before, after = (
+            _tongue(_LATIN_WORD.findall(_prose(original)), True),
+            _tongue(_LATIN_WORD.findall(_prose(refined)), True),
+        )
         return bool(before and after and before != after)
     script, tongue, share = _profile(original)
     new_script, new_tongue, _ = _profile(refined)
@@ -87,7 +93,9 @@ def language_changed(original: str, refined: str) -> bool:
     return weights.get(script, 0.0) < 0.5 * share * sum(weights.values())
 
 
-_ENGLISH_ONLY = _TONGUES["en"] - frozenset().union(*_UNLIKE_ENGLISH.values(), *(_TONGUES[name] for name in _UNLIKE_ENGLISH))
+_ENGLISH_ONLY = _TONGUES["en"] - frozenset().union(
+    *_UNLIKE_ENGLISH.values(), *(_TONGUES[name] for name in _UNLIKE_ENGLISH)
+)
 
 
 def _is_plainly_english(text: str) -> bool:
@@ -126,7 +134,7 @@ def _weights(text: str) -> dict[str, float]:
 
 
 def _profile(text: str) -> tuple[str, str, float]:
-    """Return the script of the instruction, its Latin tongue ("en" without contrary evidence) and the script's share."""
+    """Return the script of the instruction, its Latin tongue ("en" unless another is evident), and its share."""
     prose = _prose(text)
     weights = _weights(prose)
     if not weights:
@@ -149,7 +157,11 @@ def _leading_script(prose: str, weights: dict[str, float]) -> str:
             # Foreign terms inside Chinese are usual, Chinese terms inside a foreign clause are not.
             if clause.get("han", 0.0) >= 0.3 * sum(clause.values()) and "han" in weights:
                 return "han"
-            return max((name for name in clause if name in weights), key=lambda name: clause[name], default=next(iter(weights)))
+            return max(
+                (name for name in clause if name in weights),
+                key=lambda name: clause[name],
+                default=next(iter(weights)),
+            )
     return next(iter(weights))
 
 

@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from augtui.domain.spelling import HAN
-
 
 class Number(NamedTuple):
     """One number: its value in a canonical form, its unit ("" when none is known) and as it was written."""
@@ -71,15 +69,18 @@ _UNITS = {
 _UNIT = {form: unit for unit, forms in _UNITS.items() for form in forms.split()}
 _MAGNITUDE = {"hundred": 2, "thousand": 3, "k": 3, "million": 6, "mn": 6, "billion": 9, "bn": 9, "trillion": 12,
               "十": 1, "百": 2, "千": 3, "万": 4, "亿": 8}  # fmt: skip
-_ZH_UNIT = {"%": "%", "公里": "km", "千米": "km", "米": "m", "厘米": "cm", "公斤": "kg", "千克": "kg", "克": "g", "秒": "second",
-            "分钟": "minute", "小时": "hour", "天": "day", "周": "week", "月": "month", "年": "year", "美元": "$", "欧元": "€",
-            "元": "¥", "块": "¥", "字": "word", "句": "sentence", "段": "paragraph", "页": "page", "行": "line", "度": "degree"}  # fmt: skip
+_ZH_UNIT_NAMES = (
+    "%:% 公里:km 千米:km 米:m 厘米:cm 公斤:kg 千克:kg 克:g 秒:second 分钟:minute 小时:hour 天:day 周:week 月:month "
+    "年:year 美元:$ 欧元:€ 元:¥ 块:¥ 字:word 句:sentence 段:paragraph 页:page 行:line 度:degree"
+)
+_ZH_UNIT: dict[str, str] = {form: unit for form, _, unit in (pair.partition(":") for pair in _ZH_UNIT_NAMES.split())}
 
 # The pattern starts with a bare digit, so that the search skips everything else at full speed; what stands before the
 # digit is looked at afterwards.
 _DIGITS = re.compile(
     r"\d(?:(?<!,\d)\d{0,2}(?:,\d{3})++(?!\d)(?:\.\d++)?|\d*+(?:\.\d++)*)(?:[eE][+-]?\d++)?"
-    r"(?P<tail> ?[%°][CcFf]?|[- ]?[A-Za-z]++|[ ]?(?:[十百千万亿]|公里|千米|厘米|公斤|千克|分钟|小时|美元|欧元|[米克秒天周月年元块字句段页行度]))?"
+    r"(?P<tail> ?[%°][CcFf]?|[- ]?[A-Za-z]++"
+    r"|[ ]?(?:[十百千万亿]|公里|千米|厘米|公斤|千克|分钟|小时|美元|欧元|[米克秒天周月年元块字句段页行度]))?"
 )
 _CURRENCY = frozenset("$€£¥₹")
 _BEFORE_MINUS = frozenset(" \t\n(=<>*/+,[:")
@@ -90,16 +91,24 @@ MONTHS = {name: str(number) for number, names in enumerate(
     ("january jan", "february feb", "march mar", "april apr", "may", "june jun", "july jul", "august aug",
      "september sep sept", "october oct", "november nov", "december dec"), 1) for name in names.split()}  # fmt: skip
 
-_ONES = {word: value for value, word in enumerate(
+_ONES_NAMES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen".split())}  # fmt: skip
-_TENS = {word: 10 * value for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
+    "eighteen nineteen"
+)
+_ONES = {word: value for value, word in enumerate(_ONES_NAMES.split())}
+_TENS_NAMES = "twenty thirty forty fifty sixty seventy eighty ninety"
+_TENS = {word: 10 * value for value, word in enumerate(_TENS_NAMES.split(), 2)}
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
-_ORDINALS = {word: value for value, word in enumerate(
-    "third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split(), 3)}  # fmt: skip
-_LOOSE = {"single": ("1",), "once": ("1",), "first": ("1",), "second": ("2",), "both": ("2",), "couple": ("2",), "pair": ("2",),
-          "twice": ("2",), "double": ("2",), "half": ("0.5", "1", "2", "50"), "quarter": ("0.25", "1", "4", "25"),
-          "triple": ("3",), "thrice": ("3",), "one": ("1",), "minus": ()}  # fmt: skip
+_ORDINAL_NAMES = "third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth"
+_ORDINALS = {word: value for value, word in enumerate(_ORDINAL_NAMES.split(), 3)}
+_LOOSE: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("one", "single", "once", "first"), ("1",)),
+    **dict.fromkeys(("second", "both", "couple", "pair", "twice", "double"), ("2",)),
+    **dict.fromkeys(("triple", "thrice"), ("3",)),
+    "half": ("0.5", "1", "2", "50"),
+    "quarter": ("0.25", "1", "4", "25"),
+    "minus": (),
+}
 NUMBER_WORDS = frozenset(_ONES) | frozenset(_TENS) | frozenset(_SCALES) | frozenset(_ORDINALS) | {"dozen"}
 """The words that count as numbers, not as content words."""
 _WORDED = re.compile(r"[A-Za-z]+|[^\sA-Za-z-]")
@@ -117,6 +126,7 @@ def numbers(text: str) -> list[Number]:
     """Return the numbers of a normalised text, times first, the rest in the order of its kind; linear in the text."""
     found: list[Number] = []
     if _ANY_DIGIT.search(text):
+        text = _unnumbered(text)
         if ":" in text or _MERIDIAN.search(text):
             times, text = _times(text)
             found += times
@@ -136,6 +146,31 @@ _MERIDIAN = re.compile(r"\d ?[ap]\.?m\b", re.I)
 _ZH_ANY = re.compile("[零〇一二两三四五六七八九十百千万亿]")
 _LETTERS = re.compile(r"[a-z]+")
 _SPOKEN = NUMBER_WORDS | _LOOSE.keys() | MONTHS.keys()
+
+
+_ITEM = re.compile(
+    r"(?:^|(?<=\n))[ \t>*#-]{0,12}\(?(?:(?:step|part|section|point) )?\d{1,2}[.):、](?=\s*[^\s\d])"
+    r"|(?<=[.;:。；：!?] )\(?(\d{1,2})[.)](?= [A-Z*])",
+    re.I,
+)
+_MARKED = re.compile(r"\d[.):、]\D")
+
+
+def _unnumbered(text: str) -> str:
+    """Blank the numbers of list items: at the start of a line, and within one where they count up from 1."""
+    counted = 0
+
+    def take(match: re.Match[str]) -> str:
+        nonlocal counted
+        if match[1]:
+            if int(match[1]) != counted + 1:
+                return match.group()
+            counted += 1
+        return " "
+
+    if not _MARKED.search(text):
+        return text
+    return _ITEM.sub(take, text)
 
 
 def _times(text: str) -> tuple[list[Number], str]:
@@ -167,7 +202,7 @@ def _written_in_digits(text: str) -> Iterator[Number]:
         if before == "." and not text[start - 2 : start - 1].isalnum() and start > 1:
             start, written = start - 1, "." + written
             before = text[start - 1 : start]
-        if before and (before.isascii() and before.isalpha() or before == "_"):
+        if before and ((before.isascii() and before.isalpha()) or before == "_"):
             continue
         if before == "-" and text[start - 2 : start - 1].isalpha() and text[start - 2].isascii():
             continue
@@ -238,7 +273,12 @@ def _worded(words: list[str]) -> Iterator[Number]:
                 if words[position] == "per" and position + 1 < count and words[position + 1] == "cent":
                     unit = "%"
             # "one" is a pronoun more often than a number, and a scale alone is mostly "a hundred" or "a million".
-            yield Number(str(value), unit, spoken, firm=not (spoken == "one" or (position == start + 1 and word in _SCALES)))
+            yield Number(
+                str(value),
+                unit,
+                spoken,
+                firm=not (spoken == "one" or (position == start + 1 and word in _SCALES)),
+            )
             continue
         if word in _ORDINALS:
             yield Number(str(_ORDINALS[word]), "", word)
@@ -267,7 +307,12 @@ def _read(words: list[str], position: int) -> tuple[int, int]:
             group, last = max(group, 1) * 100, 100
         elif word == "dozen" and group < 100:
             return total + max(group, 1) * 12, position + 1
-        elif word in _SCALES and word != "hundred" and (group or position == start) and (not total or total > _SCALES[word]):
+        elif (
+            word in _SCALES
+            and word != "hundred"
+            and (group or position == start)
+            and (not total or total > _SCALES[word])
+        ):
             total, group, last = total + max(group, 1) * _SCALES[word], 0, 1000
         elif word == "and" and last >= 100 and position > start and _continues(words, position + 1):
             pass
@@ -288,7 +333,9 @@ def _chinese(text: str) -> Iterator[Number]:
         if value is None:
             continue
         after_digit = match.start("numeral") > 0 and text[match.start("numeral") - 1].isdigit()
-        firm = not after_digit and bool(match["ordinal"] or match["percent"] or (measure and numeral not in "一十百千万亿"))
+        firm = not after_digit and bool(
+            match["ordinal"] or match["percent"] or (measure and numeral not in "一十百千万亿")
+        )
         unit = "%" if match["percent"] else _ZH_UNIT.get(measure or "", "")
         yield Number(str(value), unit, match.group(), firm=firm)
 
@@ -340,7 +387,7 @@ def _tally(found: list[Number]) -> _Tally:
     return tally
 
 
-_REQUIRED_UNITS = frozenset("% $ € £ ¥ ₹".split())
+_REQUIRED_UNITS = frozenset("%$€£¥₹")
 
 
 def _kept(number: Number, had: _Tally, has: _Tally, each: bool) -> bool:
@@ -368,13 +415,15 @@ def has_date(text: str) -> bool:
 _NUMBERING = re.compile(r"^[ \t>*-]*\(?(\d{1,3}(?:\.\d{1,3})*)[.):]?(?=\s)", re.M)
 
 
-def invented_numbers(original: str, refined: Iterable[Number], prose: str) -> list[str]:
+def invented_numbers(original: str, stated: Iterable[Number], refined: Iterable[Number], prose: str) -> list[str]:
     """Return the weighty numbers of a refined text, in its `prose` too, that the normalised original does not have.
 
+    `stated` are those of the original's running text; the rest of it is read only when one is not among them.
     Weighty are 4 digits and more, decimals, percentages, amounts of money and times of day; small counts belong to the
     structure that a refinement adds, and the numbers of its list items too.
     """
-    suspects = [number for number in refined if number.firm and _is_weighty(number)]
+    known = {number.value for number in stated}
+    suspects = [number for number in refined if number.firm and number.value not in known and _is_weighty(number)]
     if not suspects:
         return []
     known = {number.value for number in numbers(original)}

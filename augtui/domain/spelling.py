@@ -86,11 +86,13 @@ def _families() -> dict[str, str]:
 
 
 _DERIVED = (
-    ("ization", 4), ("isation", 4), ("ational", 4), ("ations", 4), ("ation", 4), ("ition", 5), ("ical", 4), ("ment", 4),
-    ("ness", 3), ("ance", 4), ("ence", 4), ("able", 4), ("ible", 4), ("ator", 4), ("ism", 4), ("ist", 4), ("ity", 4),
-    ("ive", 4), ("ion", 5), ("ial", 5), ("ize", 3), ("ise", 4), ("yse", 4), ("yze", 4), ("ate", 4), ("ful", 3), ("ous", 4), ("ant", 5),
-    ("ent", 5), ("al", 4), ("ic", 4), ("er", 4), ("or", 5), ("ly", 3),
+    ("ization", 4), ("isation", 4), ("ational", 4), ("ations", 4), ("ation", 4), ("ition", 5), ("ical", 4),
+    ("ment", 4), ("ness", 3), ("ance", 4), ("ence", 4), ("able", 4), ("ible", 4), ("ator", 4), ("ism", 4),
+    ("ist", 4), ("ity", 4), ("ive", 4), ("ion", 5), ("ial", 5), ("ize", 3), ("ise", 4), ("yse", 4), ("yze",
+    4), ("ate", 4), ("ful", 3), ("ous", 4), ("ant", 5), ("ent", 5), ("al", 4), ("ic", 4), ("er", 4), ("or",
+    5), ("ly", 3),
 )  # fmt: skip
+"""Endings of derived words, each with the letters that must be left."""
 _VOWEL = frozenset("aeiouyáéíóúàèìòùäöüâêîôû")
 
 
@@ -141,13 +143,31 @@ def _uninflected(word: str) -> str:
 
 
 _ENDINGS = (
-    ("'s", ("",)), ("ies", ("y",)), ("es", ("", "e")), ("s", ("",)), ("ied", ("y",)), ("ed", ("", "e")), ("ing", ("", "e")),
-    ("ily", ("y",)), ("ly", ("", "le", "l")), ("ier", ("y",)), ("er", ("", "e")), ("iest", ("y",)), ("est", ("", "e")),
-    ("ness", ("",)), ("or", ("our",)), ("n't", ("",)), ("able", ("", "e")), ("less", ("",)),
+    ("'s", ("",)), ("ies", ("y",)), ("es", ("", "e")), ("s", ("",)), ("ied", ("y",)), ("ed", ("", "e")),
+    ("ing", ("", "e")), ("ily", ("y",)), ("ly", ("", "le", "l")), ("ier", ("y",)), ("er", ("", "e")), ("iest", ("y",)),
+    ("est", ("", "e")), ("ness", ("",)), ("or", ("our",)), ("n't", ("",)), ("able", ("", "e")), ("less", ("",)),
 )  # fmt: skip
-_PREFIXES = ("un", "re", "non", "pre", "sub", "multi", "co", "over", "under", "mis", "self", "micro", "super", "inter", "anti")
-_AMERICAN = (("isation", "ization"), ("ising", "izing"), ("ised", "ized"), ("ise", "ize"), ("our", "or"), ("lled", "led"),
-             ("lling", "ling"), ("yse", "yze"))  # fmt: skip
+_PREFIXES = (
+    "un",
+    "re",
+    "non",
+    "pre",
+    "sub",
+    "multi",
+    "co",
+    "over",
+    "under",
+    "mis",
+    "self",
+    "micro",
+    "super",
+    "inter",
+    "anti",
+)
+_AMERICAN = (
+    ("isation", "ization"), ("ising", "izing"), ("ised", "ized"), ("ise", "ize"), ("our", "or"), ("lled", "led"),
+    ("lling", "ling"), ("yse", "yze"),
+)  # fmt: skip
 
 
 @lru_cache(maxsize=65536)

@@ -42,6 +42,11 @@ def _finite(literal: str) -> float:
 
 DECODER: Final = json.JSONDecoder(parse_constant=_constant, parse_float=_finite)
 
+SHAPE_DECODER: Final = json.JSONDecoder(
+    parse_constant=lambda _: None, parse_float=lambda _: None, parse_int=lambda _: None
+)
+"""Reads every number as None, so that it finds the end of a text that `DECODER` refuses for a number."""
+
 
 def parse(text: str) -> Any:
     """Return the value of a JSON text. Raises Refused."""

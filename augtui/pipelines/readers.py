@@ -108,6 +108,7 @@ def json_array(stream: Stream) -> Rows:
 
 _SPACES: Final = re.compile(r"[ \t\r\n]*")
 _NEXT_OBJECT: Final = re.compile(r",\s*(?=\{\s*[\"}])")
+_FIRST_KEY: Final = re.compile(r'\{\s*("(?:[^"\\]|\\.){0,100}")')
 _LITERAL_SPAN: Final = 16
 """Longer than a literal or an escape that the end of the held text may cut in two."""
 _INDENT_SPAN: Final = 1024
@@ -123,6 +124,7 @@ class _Text:
         self.held = ""
         self.at = 0
         self.ended = False
+        self._next_row = _NEXT_OBJECT
 
     def more(self) -> None:
         """Drop what was read and hold at least twice as much of the rest, unless the stream ends."""
@@ -147,6 +149,11 @@ class _Text:
                 return ""
             self.more()
 
+    def learn(self, row: str) -> None:
+        """Take the first key of a good row as the sign of a row, so that none is sought inside a broken one."""
+        if self._next_row is _NEXT_OBJECT and (match := _FIRST_KEY.match(row)):
+            self._next_row = re.compile(rf",\s*(?=\{{\s*{re.escape(match[1])})")
+
     def refused(self, number: int, reason: str) -> Quarantined:
         """Return the report on what is here, and go to the next object that follows a comma, or to the end."""
         report = _quarantined(number, reason, self.held[self.at : self.at + EXCERPT])
@@ -154,7 +161,7 @@ class _Text:
         return report
 
     def _skip_to_object(self) -> None:
-        while not (match := _NEXT_OBJECT.search(self.held, self.at)):
+        while not (match := self._next_row.search(self.held, self.at)):
             if self.ended:
                 self.at = len(self.held)
                 return
@@ -173,23 +180,32 @@ def _element(text: _Text, number: int) -> Row | Quarantined:
     text.at = end
     if len(source) > LINE_LIMIT:
         return _quarantined(number, TOO_LONG, source)
+    if isinstance(value, jsontext.Refused):
+        return _quarantined(number, value.reason, source)
     try:
         jsontext.inspect(source, value)
     except jsontext.Refused as refused:
         return _quarantined(number, refused.reason, source)
+    text.learn(source)
     return Row(number, value)
 
 
 def _decoded(text: _Text) -> tuple[Any, int] | str | None:
-    """Return the value there and where it ends, or what is wrong with it, or None where more text may tell."""
+    """Return the value there, or a Refused, and where it ends; else what is wrong, or None where more text may tell."""
     try:
-        value, end = jsontext.DECODER.raw_decode(text.held, text.at)
+        try:
+            value, end = jsontext.DECODER.raw_decode(text.held, text.at)
+        except json.JSONDecodeError:
+            raise
+        except ValueError as error:
+            value = jsontext.Refused(jsontext.reason(error))
+            _, end = jsontext.SHAPE_DECODER.raw_decode(text.held, text.at)
     except json.JSONDecodeError as error:
         near_end = error.pos >= len(text.held) - _LITERAL_SPAN
         if not text.ended and (near_end or error.msg.startswith("Unterminated string")):
             return None
         return TOO_LONG if error.pos - text.at > LINE_LIMIT else jsontext.BROKEN
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
         return jsontext.reason(error)
     # A number that touches the end of the held text may have more digits.
     return (value, end) if text.ended or end < len(text.held) else None
@@ -274,7 +290,7 @@ def table(stream: Stream, delimiter: str) -> Rows:
             cells = next(parser)
         except StopIteration:
             return
-        except (csv.Error, TooMuch) as error:
+        except (csv.Error, RowTooLong) as error:
             first = feed.keep_first_line()
             if delimiter == "\t" and isinstance(error, csv.Error):
                 cells = first.rstrip("\r\n").split("\t")
@@ -282,9 +298,7 @@ def table(stream: Stream, delimiter: str) -> Rows:
                 raise InputError(f"{stream.name} has no readable header line") from None
             else:
                 number += 1
-                # A row that grew too long over several lines has most likely a quote that is never closed.
-                alone = isinstance(error, TooMuch) and feed.alone
-                yield _quarantined(number, TOO_LONG if alone else BROKEN_CSV, first)
+                yield _quarantined(number, TOO_LONG if isinstance(error, LineTooLong) else BROKEN_CSV, first)
                 continue
         if not cells:
             continue
@@ -315,8 +329,12 @@ def _table_row(number: int, header: list[str], cells: list[str]) -> Row | Quaran
     return Row(number, dict(zip(header, cells, strict=False)))
 
 
-class TooMuch(Exception):
-    """A row has more than `LINE_LIMIT` bytes."""
+class RowTooLong(Exception):
+    """A row has more than `LINE_LIMIT` bytes, most likely by a quote that is never closed."""
+
+
+class LineTooLong(RowTooLong):
+    """The one line of a row has more than `LINE_LIMIT` bytes."""
 
 
 class _Feed:
@@ -336,24 +354,19 @@ class _Feed:
         if isinstance(line, TooLong):
             if not self._row:
                 self._row.append(line.head.decode("utf-8", "replace"))
-                raise TooMuch
+                raise LineTooLong
             # The lines before it are read again first; then the long one comes up as the start of a row.
             self._again.appendleft(line)
-            raise TooMuch
+            raise RowTooLong
         self._row.append(line)
         self._size += len(line)
-        if self._size > LINE_LIMIT:
-            raise TooMuch
+        if self._size > LINE_LIMIT + len("\n"):
+            raise RowTooLong
         return line
 
     def start_row(self) -> None:
         self._row.clear()
         self._size = 0
-
-    @property
-    def alone(self) -> bool:
-        """Whether the current row has one line."""
-        return len(self._row) == 1
 
     def keep_first_line(self) -> str:
         """Return the first line of the current row, and feed the others again."""

@@ -133,10 +133,8 @@ class Runner:
             news.append(
                 ItemSettled(item.position, outcome.status, outcome.reason, item.instruction, text, flight.attempt + 1)
             )
-        if tries:
-            items.note_attempts(self._project, self._run, tries)
-        if settled:
-            items.settle(self._project, self._run, settled)
+        if tries or settled:
+            items.settle(self._project, self._run, settled, tries)
         if again:
             self._engine.submit([self._request(item, attempt) for item, attempt in again])
         yield from news
@@ -151,8 +149,8 @@ class Runner:
             assert verdict.answer is not None
             child = GeneratedRecord(verdict.answer.instruction, verdict.answer.response)
             return Settled(key, "accepted", verdict.answer.instruction, None, (attempt,), child)
-        # A refinement that said something else leaves the record as it was; there is no such fallback for new records.
-        keeps = verdict.kind == "rejected" and self._job.task.name == "refine"
+        # A record that no answer refined stays as it was, which is a result; a new record that did not come about is none.
+        keeps = self._job.task.name == "refine"
         return Settled(key, "kept_original" if keeps else "failed", None, verdict.reason, (attempt,))
 
 

@@ -196,24 +196,28 @@ def pending(project: Project, run: Run, limit: int, after: int = -1) -> list[Pen
 
 
 def note_attempts(project: Project, run: Run, tries: Iterable[tuple[str, Attempt]]) -> None:
-    """Note rejected tries of items (by key) that are not settled yet, in one transaction."""
-    with project.write() as conn:
-        _insert_attempts(conn, run, tries)
+    """Note tries of items (by key) that did not settle them, in one transaction; each is noted once.
 
-
-def settle(project: Project, run: Run, settled: Iterable[Settled]) -> Settlement:
-    """Settle items: tries, outcome, record made and its lineage, in one transaction that is saved on return.
-
-    The first settlement of an item wins; a later one changes nothing and is reported in `ignored`.
     Raises KeyError for an item that was never planned.
     """
+    with project.write() as conn:
+        _insert_attempts(conn, run, [(_look_up(conn, key)[0], attempt) for key, attempt in tries])
+
+
+def settle(
+    project: Project, run: Run, settled: Iterable[Settled], tries: Iterable[tuple[str, Attempt]] = ()
+) -> Settlement:
+    """Settle items: tries, outcome, record made and its lineage, in one transaction that is saved on return.
+
+    `tries` are those of other items, noted in the same transaction. The first settlement of an item wins; a
+    later one changes nothing and is reported in `ignored`. Raises KeyError for an item that was never planned.
+    """
+    outcomes, others = list(settled), list(tries)
     result = Settlement({}, [])
     with project.write() as conn:
-        for outcome in list(settled):
-            row = conn.execute("SELECT number, status FROM items WHERE key = ?", (outcome.key,)).fetchone()
-            if row is None:
-                raise KeyError(outcome.key)
-            number, status = row
+        _insert_attempts(conn, run, [(_look_up(conn, key)[0], attempt) for key, attempt in others])
+        for outcome in outcomes:
+            number, status = _look_up(conn, outcome.key)
             if status == "pending":
                 result.result_ids[outcome.key] = _settle(conn, run, outcome, number)
             else:
@@ -323,8 +327,17 @@ def _require_unchanged(conn: sqlite3.Connection, run: Run, batch: list[PlannedIt
             )
 
 
+def _look_up(conn: sqlite3.Connection, key: str) -> tuple[int, ItemStatus]:
+    row: tuple[int, ItemStatus] | None = conn.execute(
+        "SELECT number, status FROM items WHERE key = ?", (key,)
+    ).fetchone()
+    if row is None:
+        raise KeyError(key)
+    return row
+
+
 def _settle(conn: sqlite3.Connection, run: Run, outcome: Settled, number: int) -> str | None:
-    _insert_attempts(conn, run, ((outcome.key, attempt) for attempt in outcome.attempts))
+    _insert_attempts(conn, run, [(number, attempt) for attempt in outcome.attempts])
     result_id = None if outcome.child is None else _insert_child(conn, outcome.key, number, outcome.child)
     last = outcome.attempts[-1].attempt if outcome.attempts else None
     conn.execute(
@@ -363,17 +376,17 @@ def _insert_child(conn: sqlite3.Connection, key: str, number: int, child: Genera
     return result_id
 
 
-def _insert_attempts(conn: sqlite3.Connection, run: Run, tries: Iterable[tuple[str, Attempt]]) -> None:
+def _insert_attempts(conn: sqlite3.Connection, run: Run, tries: list[tuple[int, Attempt]]) -> None:
     created = db.now()
     conn.executemany(
         """INSERT INTO attempts(item, run_id, attempt, seed, text, verdict, reason, finish_reason,
                                 prompt_tokens, completion_tokens, queued_s, first_token_s, duration_s,
                                 engine, created_at)
-           VALUES ((SELECT number FROM items WHERE key = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
            ON CONFLICT(item, attempt, run_id) DO NOTHING""",
         [
             (
-                key,
+                number,
                 run.id,
                 attempt.attempt,
                 attempt.seed,
@@ -389,6 +402,6 @@ def _insert_attempts(conn: sqlite3.Connection, run: Run, tries: Iterable[tuple[s
                 db.to_json(dict(attempt.engine)),
                 created,
             )
-            for key, attempt in tries
+            for number, attempt in tries
         ],
     )

@@ -411,6 +411,15 @@ def test_array_goes_on_after_each_broken_element() -> None:
     assert all(texts[f"row {n}"] >= 1 for n in range(len(pieces) // 3))
 
 
+def test_no_row_is_taken_from_inside_a_broken_element() -> None:
+    good = '{"id": 1, "data": [{"text": "a"}, {"text": "b"}]}'
+    broken = '{"id": 2, "data": [{"text" "a"}, {"text": "b"}]}'
+    refused = '{"id": 3, "score": NaN, "data": [{"text": "a"}, {"text": "b"}]}'
+    found = read(f"[{good}, {broken}, {refused}, {good}]".encode(), field="data")
+    assert reasons(found) == [(2, "broken JSON"), (3, "NaN or infinity")]
+    assert [one.source_id for one in found if isinstance(one, Record)] == [1, 1]
+
+
 def test_array_without_its_end_says_so() -> None:
     assert reasons(read(b"[" + ROW_LINE)) == [(2, "JSON array is not closed")]
     assert reasons(read(b"[" + ROW_LINE + b', {"text": "a')) == [(2, "broken JSON")]

@@ -34,7 +34,12 @@ def test_line_limit_is_exact(excess: int) -> None:
     assert second == b"y"
 
 
-@given(st.text(), st.sampled_from(["utf-16-le", "utf-16-be"]), st.sampled_from([b"", b"\x41"]))
+# With a first NUL the byte order mark of UTF-16 is that of UTF-32.
+@given(
+    st.text().filter(lambda text: text[:1] != "\0"),
+    st.sampled_from(["utf-16-le", "utf-16-be"]),
+    st.sampled_from([b"", b"\x41"]),
+)
 def test_utf16_becomes_utf8(text: str, encoding: str, cut_off: bytes) -> None:
     mark = "\ufeff".encode(encoding)
     with streams.opened("-", io.BytesIO(mark + text.encode(encoding, "surrogatepass") + cut_off)) as stream:

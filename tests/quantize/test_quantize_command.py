@@ -37,6 +37,18 @@ def test_quantizes_a_gguf_file(tied_checkpoint: Path, tmp_path: Path) -> None:
     assert (tmp_path / "q5.gguf").stat().st_size < (tmp_path / "f16.gguf").stat().st_size
 
 
+@pytest.mark.parametrize("kind", ["F16", "Q4_K_M"])
+def test_a_request_to_end_leaves_nothing_behind(make_checkpoint: Any, tmp_path: Path, kind: str) -> None:
+    command = [sys.executable, "-m", "quantize", make_checkpoint(hidden=1024), "-o", tmp_path / "out.gguf", "-t", kind]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        process.stderr.readline()  # the first tensors are on their way
+        process.terminate()
+        process.communicate(timeout=60)
+    expected = {0: ["out.gguf"], 130: []}
+    assert [path.name for path in tmp_path.iterdir()] == expected[process.returncode]
+
+
 def test_bad_input_is_one_line_and_exit_code_2(make_checkpoint: Any, tmp_path: Path) -> None:
     good = make_checkpoint(hidden=256)
     pickled = shutil.copytree(good, tmp_path / "pickled")

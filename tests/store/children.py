@@ -36,7 +36,9 @@ def settled(key: str, text: str) -> items.Settled:
 
 def work(project: projects.Project) -> None:
     """Resume one run and settle what is pending, one to four items at a time; print each item once it is safe."""
+    db.BATCH = 10
     run = runs.begin(project, plan("work"))
+    print("begun", flush=True)
     items.add_items(project, run, planned(WORK))
     print("ready", flush=True)
     size = 1
@@ -53,8 +55,8 @@ def work(project: projects.Project) -> None:
 def hammer(project: projects.Project, name: str) -> None:
     """Settle items of an own run that shares half of its items with every other, one transaction each."""
     run = runs.begin(project, plan(name))
-    mine = planned(30, name)
-    shared = [items.PlannedItem(30 + n, item.key, item.record) for n, item in enumerate(planned(30, "shared"))]
+    mine = planned(15, name)
+    shared = [items.PlannedItem(15 + n, item.key, item.record) for n, item in enumerate(planned(15, "shared"))]
     items.add_items(project, run, mine + shared)
     ignored = 0
     for item in mine + shared:

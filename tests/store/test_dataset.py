@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from augtui.domain.records import Record
@@ -28,13 +27,11 @@ RECORDS = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.lists(RECORDS, max_size=12, unique_by=lambda record: record.id))
-def test_what_goes_in_comes_out_in_order(records: list[Record]) -> None:
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        projects.open_project(Path(folder) / "a.db") as project,
-    ):
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(records=st.lists(RECORDS, max_size=12, unique_by=lambda record: record.id))
+def test_what_goes_in_comes_out_in_order(memory_folder: Path, records: list[Record]) -> None:
+    memory_folder.joinpath("a.db").unlink(missing_ok=True)
+    with projects.open_project(memory_folder / "a.db") as project:
         assert dataset.add_records(project, records, source_name="a.jsonl") == len(records)
         assert dataset.add_records(project, records, source_name="a.jsonl") == 0
         stored = list(dataset.records(project))

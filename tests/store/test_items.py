@@ -112,6 +112,12 @@ def test_the_first_settlement_wins(project: projects.Project, run: runs.Run) -> 
     assert dataset.count(project, "generated") == 0
 
 
+def test_tries_of_other_items_are_noted_with_a_settlement(project: projects.Project, run: runs.Run) -> None:
+    items.add_items(project, run, _planned(2))
+    items.settle(project, run, [items.Settled("item-0", "accepted", "good")], tries=[("item-1", TRIES[0])])
+    assert [(item.key, item.attempts_made) for item in items.pending(project, run, 9)] == [("item-1", 1)]
+
+
 def test_a_group_is_settled_together_or_not_at_all(project: projects.Project, run: runs.Run) -> None:
     items.add_items(project, run, _planned(2))
     with pytest.raises(KeyError, match="unplanned"):

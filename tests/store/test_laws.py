@@ -43,7 +43,7 @@ class Store(RuleBasedStateMachine):
 
     @initialize()
     def create(self) -> None:
-        self.folder = tempfile.TemporaryDirectory()
+        self.folder = tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
         self.path = Path(self.folder.name) / "law.db"
         self.project = projects.open_project(self.path)
         self.items: dict[str, Item] = {}

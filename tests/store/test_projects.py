@@ -177,7 +177,7 @@ def test_an_empty_file_becomes_a_project_and_an_old_journal_does_not_hurt_it(tmp
 
 def test_a_project_with_a_living_run_is_not_removed(project: projects.Project) -> None:
     run = runs.begin(project, runs.RunPlan("key", "refine", "a", {}))
-    with pytest.raises(StoreError, match="Run 1 of demo.db is being worked on"):
+    with pytest.raises(StoreError, match=r"Run 1 of demo\.db is being worked on"):
         projects.remove("demo")
     runs.finish(project, run, "interrupted")
     project.close()

@@ -44,9 +44,9 @@ def write_chats(sources: Sources, seed: int, count: int, out: Path) -> None:
 
 def _tokenizer_texts(chats: Path, sources: Sources) -> Iterator[str]:
     with chats.open(encoding="utf-8") as lines:
-        for line in islice(lines, 20_000):
+        for line in islice(lines, 12_000):
             yield from (message["content"] for message in json.loads(line)["messages"][1:])
-    yield from sources.sentences[:60_000]
+    yield from sources.sentences[:40_000]
 
 
 def write_initial_model(tokenizer_folder: Path, seed: int, out: Path) -> None:
@@ -64,9 +64,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="the shared data folder")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=75.0, help="training time")
-    parser.add_argument("--chats", type=int, default=60_000)
+    parser.add_argument("--chats", type=int, default=36_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=2, help="processes that share the training, one a core")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     options = parser.parse_args(argv)
     out: Path = options.out
@@ -82,9 +82,10 @@ def main(argv: list[str] | None = None) -> int:
     if not (init / "model.safetensors").exists():
         write_initial_model(tokenizer, options.seed, init)
     command = [
-        sys.executable, "-m", "training.sft", "--data", str(tokens), "--model", str(init), "--out", str(out / "checkpoint"),
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(options.processes),
+        "-m", "training.sft", "--data", str(tokens), "--model", str(init), "--out", str(out / "checkpoint"),
         "--minutes", str(options.minutes), "--in-order", "--optimizer", "muon", "--lr", "0.01", "--vector-lr", "0.003",
-        "--batch-tokens", "4096", "--threads", str(options.threads), "--seed", str(options.seed), "--save-minutes", "5",
+        "--batch-tokens", "2048", "--threads", "1", "--seed", str(options.seed), "--save-minutes", "5",
     ]  # fmt: skip
     if options.resume:
         command.append("--resume")

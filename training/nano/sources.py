@@ -48,7 +48,7 @@ class Sources:
 
 def load_sources(data: Path, corpus_lines: int = 120_000) -> Sources:
     """Read the shared data folder; raises FileNotFoundError when one of its files is absent."""
-    prompts = [p for p in _prompts(data) if 3 <= len(p.text) and len(p.text) + len(p.input) <= 1100]
+    prompts = [p for p in _prompts(data) if len(p.text) >= 3 and len(p.text) + len(p.input) <= 1100]
     sentences, subjects = _corpora(data / "corpus", corpus_lines)
     return Sources(prompts, subjects, sentences)
 
@@ -65,7 +65,9 @@ def _prompts(data: Path) -> list[Prompt]:
     for line in (data / "seeds/self_instruct_seed_tasks.jsonl").read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         instance = row["instances"][0]
-        prompts.append(Prompt(_clean(row["instruction"]), _clean(instance["input"]), _clean(instance["output"]), "seed"))
+        prompts.append(
+            Prompt(_clean(row["instruction"]), _clean(instance["input"]), _clean(instance["output"]), "seed")
+        )
     for row in json.loads((data / "train/instruction_data_1100.json").read_text(encoding="utf-8")):
         prompts.append(Prompt(_clean(row["instruction"]), _clean(row["input"]), _clean(row["output"]), "book"))
     with (data / "seeds/awesome_prompts_classic.csv").open(encoding="utf-8", newline="") as lines:

@@ -55,18 +55,35 @@ def classify(prompt: str) -> TaskType:
 # --- refine -----------------------------------------------------------------------------------------------------
 
 FILLERS = (
-    "hey, ", "hi, ", "hello, ", "hey ", "hi! ", "hello! ", "please ", "pls ", "plz ", "can you ", "could you ", "can u ",
-    "could you please ", "can you please ", "would you ", "hey can you ", "hi, could you ", "hello, can you please ",
-    "ok so ", "so, ", "um, ", "yo ", "hey there, ", "hi there! ", "please can you ", "ok, ", "hey, please ",
+    "hey, ", "hi, ", "hello, ", "hey ", "hi! ", "hello! ", "please ", "pls ", "plz ", "can you ", "could you ",
+    "can u ", "could you please ", "can you please ", "would you ", "hey can you ", "hi, could you ",
+    "hello, can you please ", "ok so ", "so, ", "um, ", "hey there, ", "hi there! ", "please can you ", "ok, ", "hey, please ",
 )  # fmt: skip
-_QUESTION_FILLERS = ("hey, ", "hi, ", "hello, ", "hey ", "hi! ", "hello! ", "ok so ", "so, ", "um, ", "hi there! ", "ok, ")
+_QUESTION_FILLERS = (
+    "hey, ",
+    "hi, ",
+    "hello, ",
+    "hey ",
+    "hi! ",
+    "hello! ",
+    "ok so ",
+    "so, ",
+    "um, ",
+    "hi there! ",
+    "ok, ",
+)
 TYPOS = {
-    "the": ("teh", "hte"), "and": ("adn", "nad"), "what": ("waht", "wat"), "you": ("u", "yuo"), "your": ("ur", "yuor"),
-    "are": ("aer",), "about": ("abuot", "abt"), "with": ("wiht",), "because": ("becuase",),
-    "their": ("thier",), "from": ("frmo",), "don't": ("dont",), "I'm": ("im",), "I": ("i",), "what's": ("whats",),
-    "for": ("fro",), "that": ("taht",), "this": ("tihs",), "which": ("wich",), "how": ("hwo",), "is": ("si",),
-    "can't": ("cant",), "doesn't": ("doesnt",), "between": ("betwen", "beetween"),
-}  # fmt: skip
+    "you": ("u",),
+    "because": ("becuase",),
+    "don't": ("dont",),
+    "I'm": ("im",),
+    "I": ("i",),
+    "what's": ("whats",),
+    "What's": ("whats", "Whats"),
+    "can't": ("cant",),
+    "doesn't": ("doesnt",),
+    "between": ("betwen", "beetween"),
+}
 """Function words and how they are mistyped; a mistyped content word is left as it is, as it may be a name."""
 
 
@@ -113,7 +130,7 @@ def roughen(text: str, known: frozenset[str], random: Random) -> str:
         typed = filler + typed
         if filler and random.random() < 0.3:
             typed = typed[0].upper() + typed[1:]
-    if random.random() < 0.15 and "`" not in typed:
+    if random.random() < 0.3 and "`" not in typed:
         words = typed.split(" ")
         places = [i for i, word in enumerate(words) if word in TYPOS]
         if places:
@@ -124,7 +141,8 @@ def roughen(text: str, known: frozenset[str], random: Random) -> str:
 
 
 _CLOSINGS = (
-    "Based on these requirements, please give a complete {n}.", "Use clear and simple language.", "Be precise and concrete.",
+    "Based on these requirements, please give a complete {n}.", "Use clear and simple language.",
+    "Be precise and concrete.",
     "Keep the {n} clear and well organized.", "Make sure that the {n} is complete and easy to follow.",
 )  # fmt: skip
 _AUDIENCES = ("beginners", "general readers", "readers who are new to the subject", "busy readers", "interested adults")
@@ -157,12 +175,16 @@ def structure(request: str, kind: TaskType, random: Random) -> str:
     noun = kind.noun
     topic = _topic(request)
     if topic and kind.name in ("explain", "outline", "study", "compare") and random.random() < 0.5:
-        aspects[-1] = random.choice((f"a concrete example of {topic}", f"the most important facts about {topic}",
-                                     f"why {topic} is of interest"))
+        aspects[-1] = random.choice(
+            (f"a concrete example of {topic}", f"the most important facts about {topic}", f"why {topic} is of interest")
+        )
     # A request that ends in a link, code or a bare text must not run on into the next sentence.
     block = "\n" in request or not re.search(r"[.?!:\"')]$", request)
-    layout = random.choice(("rules", "bullets", "covers") if block else (
-        "include", "covers", "bullets", "prose", "rules", "rules", "role", "sections", "inline"))
+    layout = random.choice(
+        ("rules", "bullets", "covers")
+        if block
+        else ("include", "covers", "bullets", "prose", "rules", "rules", "role", "sections", "inline")
+    )
     gap = "\n\n" if block else random.choice((" ", "\n\n"))
     numbered = "\n".join(f"{i}. {_sentence(a)}" for i, a in enumerate(aspects, 1))
     if layout == "include":
@@ -184,8 +206,10 @@ def structure(request: str, kind: TaskType, random: Random) -> str:
         lead = random.choice((f"You are {article} {kind.role}.", f"Answer as {article} {kind.role}."))
         return f"{lead} {request} {' '.join(rules[:3])}"
     if layout == "sections":
-        return (f"Task: {request}\nStyle: {random.choice(_STYLES)}\nAudience: {random.choice(_AUDIENCES)}\n"
-                f"Requirements: {' '.join(rules[:2])}")
+        return (
+            f"Task: {request}\nStyle: {random.choice(_STYLES)}\nAudience: {random.choice(_AUDIENCES)}\n"
+            f"Requirements: {' '.join(rules[:2])}"
+        )
     closing = random.choice(_CLOSINGS).format(n=noun)
     inline = " ".join(f"{i}. {_sentence(a)}" for i, a in enumerate(aspects, 1))
     return f"{request} The {noun} should include: {inline} {closing}"
@@ -212,27 +236,54 @@ def rare_word(random: Random) -> str:
 def identifier(random: Random) -> str:
     """Return a made-up identifier, call, flag or path."""
     a, b = rare_word(random).lower(), random.choice(("user", "data", "count", "file", "index", "name", "list", "max"))
-    return random.choice((f"{a}_{b}", f"get_{a}()", f"{a}{b.capitalize()}", f"--{a}-{b}", f"/{b}/{a}.py", f"{a}.{b}",
-                          f"`{a}({b})`", f"`{b}_{a}`", f"{b.upper()}_{a.upper()}", f"{a}.json", f"`{a} = {b}[0]`"))
+    return random.choice(
+        (
+            f"{a}_{b}",
+            f"get_{a}()",
+            f"{a}{b.capitalize()}",
+            f"--{a}-{b}",
+            f"/{b}/{a}.py",
+            f"{a}.{b}",
+            f"`{a}({b})`",
+            f"`{b}_{a}`",
+            f"{b.upper()}_{a.upper()}",
+            f"{a}.json",
+            f"`{a} = {b}[0]`",
+        )
+    )
 
 
 def detail(sources: Sources, random: Random) -> str:
     """Return a sentence with facts that must survive: a number, a variable, a link, a quotation, code or a name."""
-    n = random.choice((str(random.randint(2, 12)), str(random.randint(13, 9999)), f"{random.uniform(0, 99):.1f}",
-                       f"{random.randint(1, 999)},{random.randint(0, 999):03}"))
+    n = random.choice(
+        (
+            str(random.randint(2, 12)),
+            str(random.randint(13, 9999)),
+            f"{random.uniform(0, 99):.1f}",
+            f"{random.randint(1, 999)},{random.randint(0, 999):03}",
+        )
+    )
     word, name = rare_word(random), identifier(random)
     subject = random.choice(sources.subjects)
     variable = "${{" + random.choice((word.lower(), f"{word.lower()}_name", "text", "topic", "news", "input")) + "}}"
     curly = "{" + random.choice((word.lower(), "name", "question", "article")) + "}"
     link = f"https://{word.lower()}.{random.choice(('com', 'org', 'io', 'net'))}/" + random.choice(
-        ("", f"{rare_word(random).lower()}", f"docs/{random.randint(1, 99)}", f"{rare_word(random).lower()}.html?id={n[:2]}"))
+        (
+            "",
+            f"{rare_word(random).lower()}",
+            f"docs/{random.randint(1, 99)}",
+            f"{rare_word(random).lower()}.html?id={n[:2]}",
+        )
+    )
     return random.choice((
         f"Use at most {n} words.", f"The limit is {n}.", f"Keep it under {n} characters.", f"My budget is ${n}.",
         f"Mention {subject} in the answer.", f"Use {variable} as the input.", f"The text is {variable}.",
         f"Here is the article: {variable}", f"Use {name} for this.", f"The function is called {name}.",
         f"See {link} for more.", f"The source is {link}", f'Use the phrase "{word} {rare_word(random)}".',
-        f'The title is "{subject}".', f"My name is {word.capitalize()}.", f"It is for {word.capitalize()} and {subject}.",
-        f"Write exactly {n} sentences.", f"The answer should be in {random.choice(('French', 'JSON', 'Markdown', 'CSV'))}.",
+        f'The title is "{subject}".', f"My name is {word.capitalize()}.",
+        f"It is for {word.capitalize()} and {subject}.",
+        f"Write exactly {n} sentences.",
+        f"The answer should be in {random.choice(('French', 'JSON', 'Markdown', 'CSV'))}.",
         f"Do not mention {subject}.", f"Call it {word}.", f"Replace {curly} with the name.", f"It costs {n} euros.",
         f"It is for my {random.choice(('boss', 'sister', 'class', 'team', 'son', 'friend'))} {word.capitalize()}.",
         f"The meeting is on {random.choice(('Monday', 'Friday', 'March 3', 'July 21'))} at {random.randint(1, 12)} pm.",
@@ -255,7 +306,7 @@ def code_block(random: Random) -> str:
 
 
 def synthetic_prompt(sources: Sources, random: Random) -> tuple[str, TaskType]:
-    """Return a prompt and its task type, made from a task type's forms: a subject from the corpora or none known, details, an input."""
+    """Return a prompt and its task type: a form with a subject from the corpora or made up, details, an input."""
     kind = random.choice(task_types())
     form = random.choice(kind.forms)
     chance = random.random()
@@ -306,9 +357,7 @@ def copy_text(sources: Sources, random: Random) -> str:
         return " ".join(random.choice((identifier, rare_word))(random) for _ in range(random.randint(2, 10)))
     if chance < 0.7:
         alphabet = string.ascii_letters + string.digits + string.punctuation
-        return " ".join(
-            "".join(random.choices(alphabet, k=random.randint(2, 9))) for _ in range(random.randint(2, 8))
-        )
+        return " ".join("".join(random.choices(alphabet, k=random.randint(2, 9))) for _ in range(random.randint(2, 8)))
     words = " ".join(random.choice(sources.sentences) for _ in range(3)).split()
     random.shuffle(words)
     return " ".join(words[: random.randint(5, 40)])
@@ -326,7 +375,9 @@ class Expander:
         for prompt in sources.prompts:
             if prompt.group == "role" or prompt.input or len(prompt.text) > 330:
                 continue
-            if re.search(r"\b(passage|paragraph|text|given|reference|following|this|these|below)\b", prompt.text.lower()):
+            if re.search(
+                r"\b(passage|paragraph|text|given|reference|following|this|these|below)\b", prompt.text.lower()
+            ):
                 continue
             opening = " ".join(re.findall(r"\w+", prompt.text.lower())[:2])
             key = prompt.group if prompt.group[:5] in ("gsm8k", "snips") else f"{classify(prompt.text).name} {opening}"
@@ -337,7 +388,7 @@ class Expander:
 
     def pair(self, random: Random) -> tuple[str, str]:
         """Return (instruction, another of the same kind with other content)."""
-        if random.random() < 0.45:
+        if random.random() < 0.3:
             group = random.choices(self._groups, self._weights)[0]
             source, target = random.sample(group, 2)
             return source, target
@@ -356,21 +407,28 @@ _OPPOSITES = (
     "left right;true false;safe dangerous;deep shallow;heavy light;wide narrow;sharp blunt;sweet sour;cheap expensive"
 )
 _CAPITALS = (
-    "France Paris;Germany Berlin;Italy Rome;Spain Madrid;Japan Tokyo;China Beijing;Russia Moscow;Egypt Cairo;Canada Ottawa;"
-    "Greece Athens;Portugal Lisbon;Norway Oslo;Sweden Stockholm;Poland Warsaw;Austria Vienna;Cuba Havana;Peru Lima;"
-    "Kenya Nairobi;Ireland Dublin;Finland Helsinki;Turkey Ankara;Hungary Budapest;Thailand Bangkok;Chile Santiago"
+    "France Paris;Germany Berlin;Italy Rome;Spain Madrid;Japan Tokyo;China Beijing;Russia Moscow;Egypt Cairo;"
+    "Canada Ottawa;Greece Athens;Portugal Lisbon;Norway Oslo;Sweden Stockholm;Poland Warsaw;Austria Vienna;"
+    "Cuba Havana;Peru Lima;Kenya Nairobi;Ireland Dublin;Finland Helsinki;Turkey Ankara;Hungary Budapest;Thailand Bangkok;Chile Santiago"
 )
 _PLURALS = (
-    "child children;mouse mice;tooth teeth;foot feet;man men;woman women;leaf leaves;city cities;box boxes;knife knives;"
-    "goose geese;baby babies;bus buses;wolf wolves;party parties;dish dishes;hero heroes;sheep sheep;fox foxes"
+    "child children;mouse mice;tooth teeth;foot feet;man men;woman women;leaf leaves;city cities;box boxes;"
+    "knife knives;goose geese;baby babies;bus buses;wolf wolves;party parties;"
+    "dish dishes;hero heroes;sheep sheep;fox foxes"
 )
 _PASTS = (
-    "go went;eat ate;see saw;take took;write wrote;run ran;buy bought;think thought;sing sang;give gave;fly flew;know knew;"
-    "come came;drink drank;speak spoke;break broke;swim swam;teach taught;find found;drive drove;sleep slept"
+    "go went;eat ate;see saw;take took;write wrote;run ran;buy bought;think thought;sing sang;give gave;fly flew;"
+    "know knew;come came;drink drank;speak spoke;break broke;swim swam;teach taught;find found;drive drove;sleep slept"
 )
-_UNITS = (("kilometers", "meters", 1000), ("meters", "centimeters", 100), ("hours", "minutes", 60), ("days", "hours", 24),
-          ("weeks", "days", 7), ("minutes", "seconds", 60), ("kilograms", "grams", 1000), ("feet", "inches", 12),
-          ("liters", "milliliters", 1000), ("years", "months", 12), ("dollars", "cents", 100))  # fmt: skip
+_LOOKUPS = (
+    (_OPPOSITES, "What is the opposite of {a}?", "The opposite of {a} is {b}."),
+    (_CAPITALS, "What is the capital of {a}?", "The capital of {a} is {b}."),
+    (_PLURALS, 'What is the plural of "{a}"?', 'The plural of "{a}" is "{b}".'),
+    (_PASTS, 'What is the past tense of "{a}"?', 'The past tense of "{a}" is "{b}".'),
+)
+_UNITS = (("kilometers", "meters", 1000), ("meters", "centimeters", 100), ("hours", "minutes", 60),
+          ("days", "hours", 24), ("weeks", "days", 7), ("minutes", "seconds", 60), ("kilograms", "grams", 1000),
+          ("feet", "inches", 12), ("liters", "milliliters", 1000), ("years", "months", 12), ("dollars", "cents", 100))  # fmt: skip
 
 
 class Pairs:
@@ -379,9 +437,14 @@ class Pairs:
     def __init__(self, sources: Sources) -> None:
         """Keep the real pairs whose answer is a short sentence."""
         self._facts = [
-            (p.text, p.answer) for p in sources.prompts
-            if p.group in ("dolly", "book") and not p.input and 2 < len(p.answer) < 90 and len(p.text) < 110
-            and "\n" not in p.answer and p.answer.isascii()
+            (p.text, p.answer)
+            for p in sources.prompts
+            if p.group in ("dolly", "book")
+            and not p.input
+            and 2 < len(p.answer) < 90
+            and len(p.text) < 110
+            and "\n" not in p.answer
+            and p.answer.isascii()
             and not re.search(r"\b(passage|paragraph|text|given|reference|following)\b", p.text.lower())
         ]
 
@@ -399,16 +462,11 @@ class Pairs:
             big, small, factor = random.choice(_UNITS)
             n = random.randint(2, 10)
             return f"Convert {n} {big} to {small}.", f"{n} {big} are {n * factor} {small}."
-        table, form, answer = (
-            (_OPPOSITES, "What is the opposite of {a}?", "The opposite of {a} is {b}."),
-            (_CAPITALS, "What is the capital of {a}?", "The capital of {a} is {b}."),
-            (_PLURALS, 'What is the plural of "{a}"?', 'The plural of "{a}" is "{b}".'),
-            (_PASTS, 'What is the past tense of "{a}"?', 'The past tense of "{a}" is "{b}".'),
-        )[kind - 2] if kind < 6 else ("", "", "")
-        if not table:
+        if kind > 5:
             return random.choice(self._facts)
-        a, b = random.choice(table.split(";")).split()
-        return form.format(a=a, b=b), answer.format(a=a, b=b)
+        table, form, answer = _LOOKUPS[kind - 2]
+        given, wanted = random.choice(table.split(";")).split()
+        return form.format(a=given), answer.format(a=given, b=wanted)
 
     def chat(self, random: Random) -> tuple[list[tuple[str, str]], tuple[str, str]]:
         """Return one to three demonstrations and a further pair, of one kind or mixed."""
@@ -453,7 +511,7 @@ def stream(sources: Sources, seed: int, count: int) -> Iterator[Chat]:
     for index in range(count):
         progress = index / count
         choice = random.random()
-        if random.random() < max(0.0, 0.25 - progress * 1.0):
+        if random.random() < max(0.0, 0.15 - progress * 0.75):
             text = copy_text(sources, random)
             yield chat("refine", text + random.choice(("", ".")), instruction=text)
         elif choice < 0.17:

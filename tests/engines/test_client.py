@@ -1,0 +1,180 @@
+"""The supervisor: what a child's death, hang or refusal means for the requests it had."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from augtui.domain.templates import Message
+from augtui.engines.base import Completion, Event, Failure, Request, Restarted
+from augtui.engines.client import EngineOptions, LlamaEngine
+from augtui.errors import EngineError, ModelError
+from tests.engines import scripted
+
+
+@pytest.fixture
+def engine_of(tmp_path: Path) -> Iterator[Callable[..., LlamaEngine]]:
+    made: list[LlamaEngine] = []
+
+    def make(*arguments: str, beat_limit_s: float = 5.0) -> LlamaEngine:
+        engine = LlamaEngine(
+            tmp_path / "model.gguf",
+            EngineOptions(slots=4),
+            log_path=tmp_path / "engine.log",
+            command=[*scripted.command(), *arguments],
+            beat_limit_s=beat_limit_s,
+        )
+        made.append(engine)
+        return engine
+
+    yield make
+    for engine in made:
+        engine.close()
+
+
+def ask(name: str, prompt: str) -> Request:
+    return Request(name, (Message("user", prompt),))
+
+
+def collect(engine: LlamaEngine, count: int, limit_s: float = 30.0) -> list[Event]:
+    """All events until `count` requests have ended."""
+    events: list[Event] = []
+    deadline = time.monotonic() + limit_s
+    while sum(isinstance(event, Completion | Failure) for event in events) < count:
+        assert time.monotonic() < deadline, events
+        events.extend(engine.poll(0.2))
+    return events
+
+
+def ended(events: list[Event]) -> dict[str, str]:
+    return {
+        event.id: event.text if isinstance(event, Completion) else event.code
+        for event in events
+        if isinstance(event, Completion | Failure)
+    }
+
+
+def test_every_request_gets_exactly_one_answer(engine_of: Callable[..., LlamaEngine]) -> None:
+    engine = engine_of()
+    engine.submit([ask(str(number), f"echo answer {number}") for number in range(100)])
+    events = collect(engine, 100)
+    assert ended(events) == {str(number): f"answer {number}" for number in range(100)}
+    assert sum(isinstance(event, Completion) for event in events) == 100
+
+
+def test_a_death_is_survived_and_what_was_in_flight_is_answered(
+    engine_of: Callable[..., LlamaEngine], tmp_path: Path
+) -> None:
+    engine = engine_of()
+    requests = [ask(str(number), f"echo {number}") for number in range(20)]
+    requests.insert(7, ask("once", f"die once {tmp_path / 'died'}"))
+    engine.submit(requests)
+    events = collect(engine, 21)
+    answers = ended(events)
+    assert len(answers) == 21
+    assert "engine died" not in answers.values()
+    assert any(isinstance(event, Restarted) and event.reason.startswith("SIGSEGV") for event in events)
+
+
+def test_a_request_that_kills_twice_is_set_aside_and_all_others_are_answered(
+    engine_of: Callable[..., LlamaEngine],
+) -> None:
+    engine = engine_of()
+    requests = [ask(str(number), f"echo {number}") for number in range(12)]
+    requests.insert(5, ask("poison", "die"))
+    engine.submit(requests)
+    answers = ended(collect(engine, 13))
+    assert answers.pop("poison") == "engine died"
+    assert answers == {str(number): str(number) for number in range(12)}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP])
+def test_a_murdered_child_is_replaced(engine_of: Callable[..., LlamaEngine], number: int) -> None:
+    engine = engine_of(beat_limit_s=1.0)
+    engine.submit([ask(str(index), "sleep 0.1") for index in range(10)])
+    collect(engine, 2)
+    assert engine.pid is not None
+    os.kill(engine.pid, number)
+    events = collect(engine, 8)
+    assert any(isinstance(event, Restarted) for event in events)
+    assert "engine died" not in ended(events).values()
+
+
+def test_a_child_that_stops_beating_is_replaced(engine_of: Callable[..., LlamaEngine]) -> None:
+    engine = engine_of(beat_limit_s=1.0)
+    engine.submit([ask("hang", "hang"), ask("fine", "echo fine")])
+    assert ended(collect(engine, 2)) == {"hang": "engine died", "fine": "fine"}
+
+
+def test_a_refused_model_is_a_model_error(engine_of: Callable[..., LlamaEngine]) -> None:
+    with pytest.raises(ModelError, match="refuses"):
+        _ = engine_of("refuse").model
+
+
+def test_an_abort_while_loading_is_a_model_error_that_names_the_cause(engine_of: Callable[..., LlamaEngine]) -> None:
+    with pytest.raises(ModelError, match="SIGABRT: GGML_ASSERT"):
+        _ = engine_of("abort").model
+
+
+def test_a_worker_that_cannot_be_started_is_an_engine_error(tmp_path: Path) -> None:
+    engine = LlamaEngine(tmp_path / "model.gguf", command=[str(tmp_path / "missing")], log_path=tmp_path / "log")
+    with pytest.raises(EngineError):
+        _ = engine.model
+
+
+def test_cancelled_requests_end_as_cancelled(engine_of: Callable[..., LlamaEngine]) -> None:
+    engine = engine_of()
+    engine.submit([ask(str(number), "sleep 0.05") for number in range(40)])
+    engine.cancel([str(number) for number in range(20, 40)])
+    answers = ended(collect(engine, 40))
+    assert [answers[str(number)] for number in range(20, 40)] == ["cancelled"] * 20
+
+
+def test_a_second_request_of_the_same_name_is_refused(engine_of: Callable[..., LlamaEngine]) -> None:
+    engine = engine_of()
+    engine.submit([ask("a", "sleep 0.5")])
+    with pytest.raises(ValueError, match="under way"):
+        engine.submit([ask("a", "echo")])
+
+
+def test_the_child_ends_with_its_parent(tmp_path: Path) -> None:
+    """Kill -9 of the parent, even while the child is stopped, leaves no child behind."""
+    program = f"""
+import time
+from pathlib import Path
+from augtui.engines.client import LlamaEngine
+from tests.engines import scripted
+engine = LlamaEngine(Path("m"), command=scripted.command(), log_path=Path({str(tmp_path / "log")!r}))
+engine.model
+print(engine.pid, flush=True)
+time.sleep(60)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    if sys.platform == "linux":
+        os.kill(child, signal.SIGSTOP)
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 5
+    while _alive(child):
+        assert time.monotonic() < deadline, "the child outlived its parent"
+        time.sleep(0.05)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] != "Z"
+    except OSError:
+        return False

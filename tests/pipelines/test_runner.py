@@ -1,0 +1,213 @@
+"""The runner with a scripted engine and a real database: verdicts, retries, interruption, resumption."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from augtui.domain.guard import Strictness
+from augtui.domain.tasks import EXPAND, REFINE
+from augtui.engines.base import Failure, Request, Sampling
+from augtui.pipelines.augment import Augmentation, Input, Summary
+from augtui.pipelines.job import Job
+from augtui.pipelines.source import Source, opened
+from augtui.store import items, lineage
+from augtui.store.projects import Project, open_project
+from tests.engines.scripted import ScriptedEngine
+
+JOB = Job(REFINE, "specialised", "scripted", "0" * 64, Sampling(), 42, Strictness.NORMAL, retries=2)
+PROMPTS = [f"Write {number} lines about number {number}00." for number in range(10, 40)]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    with open_project(tmp_path / "p.db") as project:
+        yield project
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Iterator[Source]:
+    path = tmp_path / "prompts.txt"
+    path.write_text("\n".join(PROMPTS) + "\n")
+    with opened(str(path)) as source:
+        yield source
+
+
+def refined(request: Request) -> str:
+    return f"{request.messages[-1].content} Give a title first, then the text."
+
+
+def run(project: Project, job: Job, source: Source, engine: ScriptedEngine, stop_after: int = 10**9) -> Summary:
+    seen = 0
+
+    def stop() -> bool:
+        nonlocal seen
+        seen += 1
+        return seen > stop_after
+
+    with Augmentation(project, job, Input(source), "model.gguf", 1) as augmentation:
+        augmentation.plan()
+        return augmentation.work(lambda: engine, stop, lambda event: None)
+
+
+def lines(project: Project, job: Job, source: Source) -> list[dict[str, object]]:
+    with Augmentation(project, job, Input(source), "model.gguf", 1) as augmentation:
+        return [line for _, line in augmentation.results()]
+
+
+def test_every_record_is_refined_once_in_order(project: Project, source: Source) -> None:
+    engine = ScriptedEngine(refined)
+    summary = run(project, JOB, source, engine)
+    assert summary.counts == {"accepted": 30, "pending": 0, "kept_original": 0, "failed": 0}
+    assert len(engine.asked) == 30
+    found = lines(project, JOB, source)
+    assert [line["instruction"] for line in found] == PROMPTS
+    assert [line["refined"] for line in found] == [f"{text} Give a title first, then the text." for text in PROMPTS]
+    provenance = found[0]["provenance"]
+    assert isinstance(provenance, dict)
+    assert provenance["template"].startswith("refine@")
+    assert provenance["paper_table"] == 9
+    assert provenance["line"] == 1
+    assert provenance["tries"] == 1
+
+
+def test_results_are_records_with_their_originals_as_parents(project: Project, source: Source) -> None:
+    run(project, JOB, source, ScriptedEngine(refined))
+    line = lines(project, JOB, source)[4]
+    provenance = line["provenance"]
+    assert isinstance(provenance, dict)
+    parents = lineage.ancestors(project, provenance["result"])
+    assert [step.parent for step in parents] == [provenance["record"]]
+
+
+def test_a_rejected_answer_is_tried_again_with_a_new_seed(project: Project, source: Source) -> None:
+    tries: dict[str, int] = {}
+
+    def answer(request: Request) -> str:
+        prompt = request.messages[-1].content
+        tries[prompt] = tries.get(prompt, 0) + 1
+        return refined(request) if tries[prompt] == 3 else "Write lines about something."
+
+    engine = ScriptedEngine(answer)
+    summary = run(project, JOB, source, engine)
+    assert summary.counts["accepted"] == 30
+    seeds = {request.id: request.seed for request in engine.asked}
+    assert len(set(seeds.values())) == 90
+    assert summary.reasons["number lost"] == 60
+    key = next(iter(seeds)).split(":")[0]
+    attempts = items.attempts(project, key)
+    assert [attempt.verdict for attempt in attempts] == ["rejected", "rejected", "accepted"]
+    assert attempts[0].text == "Write lines about something."
+
+
+def test_a_record_that_no_seed_refines_keeps_its_original_and_says_why(project: Project, source: Source) -> None:
+    engine = ScriptedEngine(lambda request: "Write lines about something.")
+    summary = run(project, JOB, source, engine)
+    assert summary.counts["kept_original"] == 30
+    assert len(engine.asked) == 90
+    for line, prompt in zip(lines(project, JOB, source), PROMPTS, strict=True):
+        assert line["status"] == "kept_original"
+        assert line["refined"] == prompt
+        assert "number lost" in str(line["reason"])
+
+
+def test_an_answer_that_does_not_parse_is_never_taken_and_the_reason_is_kept(project: Project, source: Source) -> None:
+    for text, reason in ((("word " * 5, "length"), "cut off"), ("", "empty answer"), ("x<|im_start|>", "leaked")):
+        job = replace(JOB, seed=len(reason), retries=0)
+        summary = run(project, job, source, ScriptedEngine(lambda request, text=text: text))  # type: ignore[misc]
+        assert summary.counts["kept_original"] == 30
+        line = lines(project, job, source)[0]
+        assert line["refined"] == PROMPTS[0]
+        assert reason in str(line["reason"])
+        expanding = replace(job, task=EXPAND)
+        summary = run(project, expanding, source, ScriptedEngine(lambda request, text=text: text))  # type: ignore[misc]
+        assert summary.counts["failed"] == 30
+        assert lines(project, expanding, source)[0]["instruction"] is None
+
+
+def test_an_engine_failure_is_the_records_failure(project: Project, source: Source) -> None:
+    engine = ScriptedEngine(lambda request: Failure(request.id, "context overflow", "too long"))
+    summary = run(project, JOB, source, engine)
+    assert summary.counts["failed"] == 30
+    assert lines(project, JOB, source)[0]["reason"] == "context overflow: too long"
+    assert len(engine.asked) == 30
+
+
+def test_greedy_decoding_is_not_tried_again(project: Project, source: Source) -> None:
+    engine = ScriptedEngine(lambda request: "Write lines.")
+    run(project, replace(JOB, sampling=Sampling(temperature=0)), source, engine)
+    assert len(engine.asked) == 30
+
+
+def test_a_stopped_run_goes_on_and_does_nothing_twice(project: Project, source: Source) -> None:
+    first = ScriptedEngine(refined)
+    stopped = run(project, JOB, source, first, stop_after=4)
+    assert stopped.interrupted
+    done = 30 - stopped.counts["pending"]
+    assert 0 < done < 30
+    assert set(first.cancelled)
+    second = ScriptedEngine(refined)
+    summary = run(project, JOB, source, second)
+    assert summary.run == stopped.run
+    assert not summary.interrupted
+    assert len(second.asked) == 30 - done
+    assert summary.done_before == done
+
+
+def test_a_finished_run_needs_no_engine(project: Project, source: Source) -> None:
+    run(project, JOB, source, ScriptedEngine(refined))
+
+    def refuse(request: Request) -> str:
+        raise AssertionError("nothing is left to generate")
+
+    assert run(project, JOB, source, ScriptedEngine(refuse)).counts["accepted"] == 30
+
+
+@pytest.mark.parametrize("change", [{"seed": 7}, {"retries": 5}, {"sampling": Sampling(temperature=0.1)}])
+def test_another_setting_is_another_run(project: Project, source: Source, change: dict[str, object]) -> None:
+    first = run(project, JOB, source, ScriptedEngine(refined))
+    engine = ScriptedEngine(refined)
+    second = run(project, replace(JOB, **change), source, engine)  # type: ignore[arg-type]
+    assert second.run != first.run
+    assert len(engine.asked) == 30
+
+
+def test_the_same_records_in_another_file_are_not_generated_again(project: Project, source: Source, tmp_path: Path) -> None:
+    run(project, JOB, source, ScriptedEngine(refined))
+    more = tmp_path / "more.txt"
+    more.write_text("\n".join([*PROMPTS, "A new prompt about 99 things."]))
+    engine = ScriptedEngine(refined)
+    with opened(str(more)) as grown:
+        summary = run(project, JOB, grown, engine)
+    assert summary.total == 31
+    assert len(engine.asked) == 1
+
+
+def test_expansion_gives_as_many_new_instructions_as_asked_for(project: Project, source: Source) -> None:
+    job = replace(JOB, task=EXPAND, samples=4)
+    count = 0
+
+    def answer(request: Request) -> str:
+        nonlocal count
+        count += 1
+        return " ".join(f"word{count}x{index}" for index in range(8))
+
+    summary = run(project, job, source, ScriptedEngine(answer))
+    assert summary.counts["accepted"] == 120
+    found = lines(project, job, source)
+    assert [line["source"] for line in found] == [prompt for prompt in PROMPTS for _ in range(4)]
+    assert len({line["id"] for line in found}) == 120
+
+
+def test_expansions_like_their_seed_or_one_another_are_rejected(project: Project, source: Source) -> None:
+    job = replace(JOB, task=EXPAND, samples=2, retries=1)
+    summary = run(project, job, source, ScriptedEngine(lambda request: request.messages[-1].content + " Now"))
+    assert summary.counts["failed"] == 60
+    assert summary.reasons["too like the seed"] == 120
+    other = replace(job, seed=1)
+    summary = run(project, other, source, ScriptedEngine(lambda request: "Draw the old bridge in winter with charcoal"))
+    assert summary.counts == {"accepted": 30, "failed": 30, "pending": 0, "kept_original": 0}
+    assert set(summary.reasons) == {"too like another"}
