@@ -140,7 +140,7 @@ def _loop_child(arguments: argparse.Namespace) -> None:
     started = time.perf_counter()
     for request in _requests(arguments):
         answer: Any = llama.create_chat_completion(
-            [{"role": message.role, "content": message.content} for message in request.messages],  # type: ignore[misc]
+            [{"role": message.role, "content": message.content} for message in request.messages],
             max_tokens=arguments.tokens,
             temperature=request.sampling.temperature,
             top_p=request.sampling.top_p,

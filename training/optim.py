@@ -12,6 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+RARE_TOKEN_EPSILON = 2e-5
+"""AdamW's epsilon beside Muon: far below a common token's gradient, far above what a softmax sends to a rare token.
+
+With the usual 1e-8 that tiny, constant push is scaled up to full steps, and all rare embeddings become one vector.
+"""
+
 
 def orthogonalize(matrices: Tensor, steps: int = 3) -> Tensor:
     """Return the nearest semi-orthogonal matrices of a stack (N, rows, columns), by Newton-Schulz iteration.
@@ -80,7 +86,7 @@ def build_optimizers(
     if kind == "muon":
         return [
             Muon(hidden, lr=matrix_lr, weight_decay=weight_decay),
-            torch.optim.AdamW(rest, lr=vector_lr, betas=betas, weight_decay=0.0),
+            torch.optim.AdamW(rest, lr=vector_lr, betas=betas, eps=RARE_TOKEN_EPSILON, weight_decay=0.0),
         ]
     if kind == "adamw":
         groups = [

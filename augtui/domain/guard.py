@@ -101,6 +101,8 @@ def _losses(original: str, refined: str, strictness: Strictness, contained: bool
             yield from _violations("word lost", lost_words(wanted.prose, carrier, tongue))
             yield from _violations("word lost", lost_characters(wanted.prose, carrier.normal))
         yield from _violations("unknown word", unknown_words(whole, carrier, tongue))
+        yield from _violations("unknown word", _stray_letters(original, refined))
+        yield from _violations("repetition", _repeated_pieces(original, refined))
         yield from _violations("number invented", invented_numbers(whole, before, after, carrier.facts.prose))
 
 
@@ -197,6 +199,31 @@ def _leaks(original: str, refined: str) -> Iterator[Violation]:
     if (preamble := _PREAMBLE.match(refined)) and not _PREAMBLE.match(original):
         yield Violation("template leaked", preamble.group().strip())
     yield from (Violation("echo of system prompt", p) for p in _SYSTEM_PROMPTS if p in answer and p not in written)
+
+
+_LONE_LETTER = re.compile(r"(?<![^\s\"'(])([B-HJ-Zb-hj-z])(?=[\s,;:?!]|$)")
+
+
+def _stray_letters(original: str, refined: str) -> list[str]:
+    """Return single letters that stand alone in the refined text and nowhere in the original: cut-off words."""
+    own = {letter.casefold() for letter in _LONE_LETTER.findall(original)}
+    found = dict.fromkeys(letter for letter in _LONE_LETTER.findall(refined) if letter.casefold() not in own)
+    return list(found) if len(own) < 3 else []  # a prompt full of single letters is about letters
+
+
+_PIECE_ENDS = re.compile(r"[\n.!?;。！？；]+")
+_PIECE_MARK = re.compile(r"^[\s\W\d_]*")
+
+
+def _repeated_pieces(original: str, refined: str) -> list[str]:
+    """Return sentences and list entries of three words or more that stand twice in the refined text alone."""
+    own = _pieces(original)
+    return [piece for piece, count in _pieces(refined).items() if count > 1 and own[piece] < 2]
+
+
+def _pieces(text: str) -> Counter[str]:
+    bare = (_PIECE_MARK.sub("", piece).casefold().strip() for piece in _PIECE_ENDS.split(text))
+    return Counter(piece for piece in bare if piece.count(" ") >= 2 or (len(piece) >= 12 and not piece.isascii()))
 
 
 _RUN = re.compile(r"([^\s\-=_.*#~|+<>/\\])\1{29}")

@@ -365,3 +365,22 @@ def test_facts_leave_the_running_text() -> None:
     assert found.code == ["a b", "main.py"]
     assert found.quotes == ["this"]
     assert "main" not in found.prose
+
+
+@pytest.mark.parametrize(
+    ("refined", "kind"),
+    [
+        ("C how photosynthesis works. In your explanation, be clear.", "unknown word"),
+        ("Explain how photosynthesis works.\n1. The most important facts.\n2. The most important facts.", "repetition"),
+        ("Explain how photosynthesis works. Keep it very simple. Use an example. Keep it very simple.", "repetition"),
+    ],
+)
+def test_a_strict_guard_refuses_stray_letters_and_entries_that_stand_twice(refined: str, kind: str) -> None:
+    original = "explain how photosynthesis works"
+    assert kind in {violation.kind for violation in guard(original, refined, Strictness.STRICT)}
+    assert kind not in {violation.kind for violation in guard(original, refined, Strictness.LENIENT)}
+
+
+def test_letters_and_entries_of_the_original_may_stay() -> None:
+    original = "Solve for x: 2x + y = 7. Do it twice as asked. Do it twice as asked."
+    assert guard(original, f"{original} Show each step.", Strictness.STRICT) == []

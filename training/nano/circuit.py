@@ -21,7 +21,7 @@ def _orthonormal(rows: int, columns: int, generator: torch.Generator) -> Tensor:
 
 
 @torch.no_grad()
-def write_copy_circuit(model: Qwen2ForCausalLM, seed: int, scale: float = 0.04) -> None:
+def write_copy_circuit(model: Qwen2ForCausalLM, seed: int, scale: float = 0.08) -> None:
     """Set layer 0 to attend one and two tokens back and layer 1 to match both and copy what followed, in place.
 
     Needs four query heads on two key-value heads with D = 4 head_dim; `scale` is the embeddings' standard

@@ -22,6 +22,9 @@ from transformers import AutoTokenizer, Qwen2ForCausalLM
 from augtui.domain.guard import Strictness, guard
 from augtui.domain.templates import load
 
+LONGEST = 400
+"""Tokens of an answer; one that reaches it has gone astray."""
+
 
 def held_out_prompts(data: Path, count: int, seed: int) -> list[str]:
     """Return the 30 EasyDistill prompts and, up to `count`, user-oriented ones of at most 900 characters."""
@@ -41,7 +44,7 @@ def held_out_prompts(data: Path, count: int, seed: int) -> list[str]:
 def complete(
     model: Any, tokenizer: Any, chats: list[list[dict[str, str]]], temperature: float, seed: int, batch: int = 16
 ) -> list[tuple[str, bool]]:
-    """Return each chat's completion and whether it came to its end by itself (within 400 tokens)."""
+    """Return each chat's completion and whether it came to its end by itself (within `LONGEST` tokens)."""
     torch.manual_seed(seed)
     tokenizer.padding_side = "left"
     order = sorted(range(len(chats)), key=lambda i: len(str(chats[i])))
@@ -52,7 +55,7 @@ def complete(
         inputs = tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)
         sampling = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature else {"do_sample": False}
         out = model.generate(
-            input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], max_new_tokens=400, **sampling
+            input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], max_new_tokens=LONGEST, **sampling
         )
         for i, tokens in zip(rows, out[:, inputs["input_ids"].shape[1] :].tolist(), strict=True):
             answers[i] = (tokenizer.decode(tokens, skip_special_tokens=True), tokenizer.eos_token_id in tokens)

@@ -39,18 +39,20 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Sources:
-    """All material of the rule teacher; subjects are titles, sentences come from the corpora."""
+    """All material of the rule teacher; subjects are titles, sentences and distinct words come from the corpora."""
 
     prompts: list[Prompt] = field(default_factory=list)
     subjects: list[str] = field(default_factory=list)
     sentences: list[str] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
 
 
 def load_sources(data: Path, corpus_lines: int = 120_000) -> Sources:
     """Read the shared data folder; raises FileNotFoundError when one of its files is absent."""
     prompts = [p for p in _prompts(data) if len(p.text) >= 3 and len(p.text) + len(p.input) <= 1100]
     sentences, subjects = _corpora(data / "corpus", corpus_lines)
-    return Sources(prompts, subjects, sentences)
+    words = sorted({w for s in sentences for w in re.findall(r"[A-Za-z][a-z]{2,14}\b", s)})
+    return Sources(prompts, subjects, sentences, words)
 
 
 def _clean(text: str) -> str:

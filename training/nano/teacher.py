@@ -57,7 +57,8 @@ def classify(prompt: str) -> TaskType:
 FILLERS = (
     "hey, ", "hi, ", "hello, ", "hey ", "hi! ", "hello! ", "please ", "pls ", "plz ", "can you ", "could you ",
     "can u ", "could you please ", "can you please ", "would you ", "hey can you ", "hi, could you ",
-    "hello, can you please ", "ok so ", "so, ", "um, ", "hey there, ", "hi there! ", "please can you ", "ok, ", "hey, please ",
+    "hello, can you please ", "ok so ", "so, ", "um, ", "hey there, ", "hi there! ", "please can you ",
+    "ok, ", "hey, please ",
 )  # fmt: skip
 _QUESTION_FILLERS = (
     "hey, ",
@@ -145,8 +146,6 @@ _CLOSINGS = (
     "Be precise and concrete.",
     "Keep the {n} clear and well organized.", "Make sure that the {n} is complete and easy to follow.",
 )  # fmt: skip
-_AUDIENCES = ("beginners", "general readers", "readers who are new to the subject", "busy readers", "interested adults")
-_STYLES = ("clear and precise", "friendly and direct", "neutral and factual", "simple and concrete")
 
 
 def _topic(text: str) -> str:
@@ -171,7 +170,7 @@ def structure(request: str, kind: TaskType, random: Random) -> str:
     long = len(request) > 320 or request.count("\n") > 1
     wanted = random.choice((2, 2, 3)) if long else random.choice((2, 3, 3, 4))
     aspects = [kind.aspects[i] for i in sorted(random.sample(range(len(kind.aspects)), min(wanted, len(kind.aspects))))]
-    rules = random.sample(kind.rules, min(wanted, len(kind.rules)))
+    rules = [kind.rules[i] for i in sorted(random.sample(range(len(kind.rules)), min(wanted, len(kind.rules))))]
     noun = kind.noun
     topic = _topic(request)
     if topic and kind.name in ("explain", "outline", "study", "compare") and random.random() < 0.5:
@@ -183,7 +182,7 @@ def structure(request: str, kind: TaskType, random: Random) -> str:
     layout = random.choice(
         ("rules", "bullets", "covers")
         if block
-        else ("include", "covers", "bullets", "prose", "rules", "rules", "role", "sections", "inline")
+        else ("include", "covers", "bullets", "prose", "rules", "rules", "role", "inline")
     )
     gap = "\n\n" if block else random.choice((" ", "\n\n"))
     numbered = "\n".join(f"{i}. {_sentence(a)}" for i, a in enumerate(aspects, 1))
@@ -203,13 +202,7 @@ def structure(request: str, kind: TaskType, random: Random) -> str:
         return f"{request}{gap if block else ' '}{' '.join(rules)}"
     if layout == "role":
         article = "an" if kind.role[0] in "aeiou" else "a"
-        lead = random.choice((f"You are {article} {kind.role}.", f"Answer as {article} {kind.role}."))
-        return f"{lead} {request} {' '.join(rules[:3])}"
-    if layout == "sections":
-        return (
-            f"Task: {request}\nStyle: {random.choice(_STYLES)}\nAudience: {random.choice(_AUDIENCES)}\n"
-            f"Requirements: {' '.join(rules[:2])}"
-        )
+        return f"You are {article} {kind.role}. {request} {' '.join(rules[:3])}"
     closing = random.choice(_CLOSINGS).format(n=noun)
     inline = " ".join(f"{i}. {_sentence(a)}" for i, a in enumerate(aspects, 1))
     return f"{request} The {noun} should include: {inline} {closing}"
@@ -312,9 +305,11 @@ def synthetic_prompt(sources: Sources, random: Random) -> tuple[str, TaskType]:
     chance = random.random()
     if chance < 0.3:
         subject = random.choice(kind.subjects)
-    elif chance < 0.75:
+    elif chance < 0.65:
         subject = random.choice(sources.subjects)
-    elif chance < 0.9:
+    elif chance < 0.85:
+        subject = " ".join(random.choices(sources.words, k=random.randint(1, 3)))
+    elif chance < 0.93:
         subject = " ".join(rare_word(random) for _ in range(random.randint(1, 3)))
     else:
         subject = identifier(random)
@@ -351,13 +346,16 @@ def real_prompt(prompt: Prompt, sources: Sources, random: Random) -> str:
 def copy_text(sources: Sources, random: Random) -> str:
     """Return a text of no meaning to be copied: rare words, identifiers, characters or mixed sentences."""
     chance = random.random()
-    if chance < 0.35:
+    if chance < 0.2:
         return " ".join(rare_word(random) for _ in range(random.randint(3, 25)))
-    if chance < 0.55:
+    if chance < 0.35:
         return " ".join(random.choice((identifier, rare_word))(random) for _ in range(random.randint(2, 10)))
-    if chance < 0.7:
+    if chance < 0.45:
         alphabet = string.ascii_letters + string.digits + string.punctuation
         return " ".join("".join(random.choices(alphabet, k=random.randint(2, 9))) for _ in range(random.randint(2, 8)))
+    if chance < 0.85:
+        # Every word equally often, so that every token's embedding learns to be copied.
+        return " ".join(random.choices(sources.words, k=random.randint(4, 40)))
     words = " ".join(random.choice(sources.sentences) for _ in range(3)).split()
     random.shuffle(words)
     return " ".join(words[: random.randint(5, 40)])
@@ -388,7 +386,7 @@ class Expander:
 
     def pair(self, random: Random) -> tuple[str, str]:
         """Return (instruction, another of the same kind with other content)."""
-        if random.random() < 0.3:
+        if random.random() < 0.2:
             group = random.choices(self._groups, self._weights)[0]
             source, target = random.sample(group, 2)
             return source, target
@@ -409,7 +407,8 @@ _OPPOSITES = (
 _CAPITALS = (
     "France Paris;Germany Berlin;Italy Rome;Spain Madrid;Japan Tokyo;China Beijing;Russia Moscow;Egypt Cairo;"
     "Canada Ottawa;Greece Athens;Portugal Lisbon;Norway Oslo;Sweden Stockholm;Poland Warsaw;Austria Vienna;"
-    "Cuba Havana;Peru Lima;Kenya Nairobi;Ireland Dublin;Finland Helsinki;Turkey Ankara;Hungary Budapest;Thailand Bangkok;Chile Santiago"
+    "Cuba Havana;Peru Lima;Kenya Nairobi;Ireland Dublin;Finland Helsinki;Turkey Ankara;Hungary Budapest;"
+    "Thailand Bangkok;Chile Santiago"
 )
 _PLURALS = (
     "child children;mouse mice;tooth teeth;foot feet;man men;woman women;leaf leaves;city cities;box boxes;"
@@ -428,7 +427,8 @@ _LOOKUPS = (
 )
 _UNITS = (("kilometers", "meters", 1000), ("meters", "centimeters", 100), ("hours", "minutes", 60),
           ("days", "hours", 24), ("weeks", "days", 7), ("minutes", "seconds", 60), ("kilograms", "grams", 1000),
-          ("feet", "inches", 12), ("liters", "milliliters", 1000), ("years", "months", 12), ("dollars", "cents", 100))  # fmt: skip
+          ("feet", "inches", 12), ("liters", "milliliters", 1000), ("years", "months", 12),
+          ("dollars", "cents", 100))  # fmt: skip
 
 
 class Pairs:
@@ -511,9 +511,11 @@ def stream(sources: Sources, seed: int, count: int) -> Iterator[Chat]:
     for index in range(count):
         progress = index / count
         choice = random.random()
-        if random.random() < max(0.0, 0.15 - progress * 0.75):
+        if random.random() < max(0.06, 0.25 - progress):
             text = copy_text(sources, random)
-            yield chat("refine", text + random.choice(("", ".")), instruction=text)
+            request = _closed(text)
+            answer = request if random.random() > 3 * progress else structure(request, task_types()[-1], random)
+            yield chat("refine", answer, instruction=text)
         elif choice < 0.17:
             source, target = expander.pair(random)
             yield chat("expand", tidy(target, known), instruction=source)

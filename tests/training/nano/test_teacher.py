@@ -24,7 +24,8 @@ PROMPTS = [
         for name in ("Utopia", "Ruritania", "Freedonia", "Sylvania", "Genovia", "Latveria", "Wakanda")
     ),
 ]
-SOURCES = Sources(PROMPTS, ["Marie Curie", "St. Petersburg", "AT&T"], [f"Sentence {i} names Oslo." for i in range(9)])
+SENTENCES = [f"Sentence {i} names Oslo." for i in range(9)]
+SOURCES = Sources(PROMPTS, ["Marie Curie", "St. Petersburg", "AT&T"], SENTENCES, ["river", "Ankle"])
 
 
 @pytest.fixture(scope="module")
