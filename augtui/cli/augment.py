@@ -91,6 +91,7 @@ def _job(task: str, samples: int, settings: Settings, model: catalog.Model, sha2
         guard=model.guard if settings.guard == "auto" else Strictness(settings.guard),
         retries=settings.retries,
         samples=samples,
+        languages=model.languages,
         similarity=settings.similarity,
     )
 

@@ -32,6 +32,8 @@ class Model:
     temperature: float
     top_p: float = 0.9
     top_k: int = 40
+    languages: tuple[str, ...] = ()
+    """Languages that the model knows; empty: any."""
 
 
 def resolve(name: str) -> Model:
@@ -39,7 +41,7 @@ def resolve(name: str) -> Model:
     if name == DEFAULT:
         path = Path(str(files("augtui.models.bundled").joinpath(DEFAULT_FILE)))
         _require_gguf(path)
-        return Model(DEFAULT, path, "specialised", Strictness.STRICT, temperature=0.3)
+        return Model(DEFAULT, path, "specialised", Strictness.STRICT, temperature=0.3, languages=("en",))
     path = Path(name).expanduser()
     if not path.exists() and path.suffix != ".gguf":
         raise ModelError(

@@ -30,6 +30,8 @@ class Job:
     """New seeds that are tried after a rejected answer."""
     samples: int = 1
     """Answers wanted for each record."""
+    languages: tuple[str, ...] = ()
+    """Languages that the model knows (`en`, `zh`); empty: all. Records in another are not given to it."""
     similarity: float = 0.7
     """Expanded instructions at least this similar (ROUGE-L F1) to their seed or to one another are rejected."""
 
@@ -55,6 +57,8 @@ class Job:
             "seed": self.seed,
             "retries": self.retries,
         }
+        if self.languages:
+            config["languages"] = list(self.languages)
         if self.task.name == "refine":
             config["guard"] = self.guard.value
         else:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from augtui.domain.language import Language, language
 from augtui.domain.records import Record
 from augtui.engines.base import Completion, Engine, Failure, Progress, Request, Restarted
 from augtui.pipelines.job import Job
@@ -83,18 +84,37 @@ class Runner:
         most = max(8, self._engine.model.slots * IN_FLIGHT_PER_SLOT)
         while not stop():
             if not self._drained and len(self._flights) <= most // 2:
-                self._launch(most - len(self._flights))
+                yield from self._launch(most - len(self._flights))
             if self._drained and not self._flights:
                 return
             yield from self._land(list(self._engine.poll(POLL_S)))
         self._engine.cancel(list(self._flights))
 
-    def _launch(self, count: int) -> None:
+    def _launch(self, count: int) -> Iterator[RunEvent]:
         page = items.pending(self._project, self._run, count, self._after)
         self._drained = not page
-        if page:
-            self._after = page[-1].position
-            self._engine.submit([self._request(item, item.attempts_made) for item in page])
+        if not page:
+            return
+        self._after = page[-1].position
+        foreign = [item for item in page if self._is_foreign(item.instruction)]
+        strange = {item.key for item in foreign}
+        self._engine.submit([self._request(item, item.attempts_made) for item in page if item.key not in strange])
+        if not foreign:
+            return
+        reason = f"language not known to the model: it knows {', '.join(self._job.languages)}"
+        items.settle(self._project, self._run, [Settled(item.key, self._fallback, None, reason) for item in foreign])
+        for item in foreign:
+            yield ItemSettled(item.position, self._fallback, reason, item.instruction, None, 0)
+
+    def _is_foreign(self, instruction: str) -> bool:
+        # Other languages than the two that are told apart are left to the verdict: short prompts are hard to tell.
+        tongue = language(instruction)
+        return bool(self._job.languages) and tongue in (Language.EN, Language.ZH) and tongue not in self._job.languages
+
+    @property
+    def _fallback(self) -> Literal["kept_original", "failed"]:
+        """A record that no answer refined stays as it was, which is a result; a new one that did not come about is none."""
+        return "kept_original" if self._job.task.name == "refine" else "failed"
 
     def _request(self, item: PendingItem, attempt: int) -> Request:
         seed = self._job.attempt_seed(item.record_id, item.sample, attempt)
@@ -149,9 +169,7 @@ class Runner:
             assert verdict.answer is not None
             child = GeneratedRecord(verdict.answer.instruction, verdict.answer.response)
             return Settled(key, "accepted", verdict.answer.instruction, None, (attempt,), child)
-        # A record that no answer refined stays as it was, which is a result; a new record that did not come about is none.
-        keeps = self._job.task.name == "refine"
-        return Settled(key, "kept_original" if keeps else "failed", None, verdict.reason, (attempt,))
+        return Settled(key, self._fallback, None, verdict.reason, (attempt,))
 
 
 def _failed(flight: _Flight, failure: Failure) -> Settled:

@@ -211,3 +211,17 @@ def test_expansions_like_their_seed_or_one_another_are_rejected(project: Project
     summary = run(project, other, source, ScriptedEngine(lambda request: "Draw the old bridge in winter with charcoal"))
     assert summary.counts == {"accepted": 30, "failed": 30, "pending": 0, "kept_original": 0}
     assert set(summary.reasons) == {"too like another"}
+
+
+def test_a_record_in_a_language_that_the_model_does_not_know_is_not_given_to_it(project: Project, tmp_path: Path) -> None:
+    path = tmp_path / "mixed.txt"
+    path.write_text("Write about rivers.\n写一首关于大海的诗，要求押韵，并且包含三种颜色。\n")
+    engine = ScriptedEngine(refined)
+    job = replace(JOB, languages=("en",))
+    with opened(str(path)) as mixed:
+        summary = run(project, job, mixed, engine)
+        found = lines(project, job, mixed)
+    assert len(engine.asked) == 1
+    assert summary.counts == {"accepted": 1, "kept_original": 1, "pending": 0, "failed": 0}
+    assert found[1]["refined"] == found[1]["instruction"]
+    assert str(found[1]["reason"]).startswith("language not known to the model")

@@ -340,6 +340,9 @@ def real_prompt(prompt: Prompt, sources: Sources, random: Random) -> str:
         return text + random.choice(("\n\n", "\n", "\n\nText: ")) + _passage(sources, random, 4)
     if len(text) < 200 and random.random() < 0.2:
         text = _closed(text) + " " + detail(sources, random)
+    if len(text) < 200 and random.random() < 0.25:
+        second = random.choice(sources.prompts).text
+        text = _closed(text) + " " + second if len(second) < 200 else text
     return text
 
 
