@@ -22,7 +22,7 @@ StyleSetting = Literal["auto", "specialised", "general"]
 class Settings(BaseSettings):
     """Everything a user can set; None means what suits the model."""
 
-    model_config = SettingsConfigDict(env_prefix="AUGTUI_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="AUGTUI_", env_ignore_empty=True, extra="forbid")
 
     model: str = "default"
     project: str = "default"
@@ -35,7 +35,8 @@ class Settings(BaseSettings):
     repeat_penalty: float = Field(1.0, ge=0.1, le=10)
     max_tokens: int | None = Field(None, ge=1)
     seed: int = Field(42, ge=0, lt=2**63)
-    slots: int = Field(16, ge=1, le=256)
+    slots: int = Field(16, ge=1, le=255)
+    """llama.cpp takes 256 sequences (LLAMA_MAX_SEQ); one is the prefix that prompts share."""
     threads: int | None = Field(None, ge=1, le=1024)
     retries: int = Field(3, ge=0, le=100)
     similarity: float = Field(0.7, gt=0, le=1)
@@ -63,6 +64,8 @@ def load(**flags: object) -> Settings:
     except ValidationError as error:
         fault = error.errors()[0]
         name = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "extra_forbidden":  # flags and variables are known ones
+            raise UsageError(f"{locations.config_file()}: there is no setting {name!r}") from None
         raise UsageError(f"{name}: {fault['msg']} (got {fault['input']!r})") from None
-    except ValueError as error:  # a config.toml that is not TOML
+    except (ValueError, OSError) as error:  # a config.toml that is not TOML, or not to be read
         raise UsageError(f"{locations.config_file()}: {error}") from None

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
-from collections.abc import Mapping
-from contextlib import ExitStack, closing
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,7 +18,7 @@ from augtui.domain.guard import Strictness
 from augtui.domain.tasks import TASKS
 from augtui.engines.base import Sampling
 from augtui.engines.client import EngineOptions, LlamaEngine
-from augtui.errors import ExitCode, OutputError
+from augtui.errors import EngineError, ExitCode, ModelError, OutputError
 from augtui.models import catalog, checksums
 from augtui.pipelines import export, source
 from augtui.pipelines.augment import Augmentation, Input, Summary
@@ -27,6 +26,9 @@ from augtui.pipelines.job import Job
 from augtui.pipelines.runner import ItemSettled, RunEvent
 from augtui.settings import Settings, load
 from augtui.store.projects import open_project
+
+SHOW_CURSOR = b"\x1b[?25h"
+"""A progress bar hides it (xterm control sequences, DECTCEM)."""
 
 
 def augment(
@@ -48,6 +50,7 @@ def augment(
         _require_folder(output)
     model = catalog.resolve(settings.model)
     with ExitStack() as stack:
+        stop = stack.enter_context(_Interruption())
         opened = stack.enter_context(source.opened(file))
         display = stack.enter_context(display_for(task, to_file=output is not None, json=json, quiet=quiet))
         display.say(f"model {model.name}", model.path)
@@ -55,16 +58,11 @@ def augment(
         project = stack.enter_context(open_project(settings.project))
         wanted = Input(opened, field, format, limit)
         run = stack.enter_context(Augmentation(project, job, wanted, str(model.path), model.path.stat().st_size))
-        stop = stack.enter_context(_Interruption())
         run.plan()
-        log = locations.logs() / f"engine-{os.getpid()}.log"
-        engine = LlamaEngine(model.path, EngineOptions(slots=settings.slots, threads=settings.threads), log_path=log)
-        stack.enter_context(closing(engine))
-        stop.engine = engine
-        summary = _work(run, engine, stop, display)
+        stop.engine = stack.enter_context(_engine(model.path, settings))
+        summary = _work(run, stop.engine, stop, display)
         if output is not None and not summary.interrupted:
             export.write_jsonl((line for _, line in run.results()), output)
-        log.unlink(missing_ok=True)
         display.finish(summary, output, opened.name)
     raise typer.Exit(_exit_code(summary))
 
@@ -73,8 +71,9 @@ def _job(task: str, samples: int, settings: Settings, model: catalog.Model, sha2
     def chosen(value: Any, suiting: Any) -> Any:
         return suiting if value is None else value
 
+    suiting = model.temperature if task == "refine" else max(0.8, model.temperature)
     sampling = Sampling(
-        temperature=chosen(settings.temperature, model.temperature if task == "refine" else max(0.8, model.temperature)),
+        temperature=chosen(settings.temperature, suiting),
         top_p=chosen(settings.top_p, model.top_p),
         top_k=chosen(settings.top_k, model.top_k),
         min_p=settings.min_p,
@@ -94,6 +93,23 @@ def _job(task: str, samples: int, settings: Settings, model: catalog.Model, sha2
         languages=model.languages,
         similarity=settings.similarity,
     )
+
+
+@contextmanager
+def _engine(model: Path, settings: Settings) -> Iterator[LlamaEngine]:
+    """Yield an engine that ends with the block; its log stays only where an error refers to it."""
+    log = locations.logs() / f"engine-{os.getpid()}.log"
+    engine = LlamaEngine(model, EngineOptions(slots=settings.slots, threads=settings.threads), log_path=log)
+    telling = False
+    try:
+        yield engine
+    except (EngineError, ModelError):
+        telling = True
+        raise
+    finally:
+        engine.close()
+        if not telling:
+            log.unlink(missing_ok=True)
 
 
 def _work(run: Augmentation, engine: LlamaEngine, stop: _Interruption, display: Display) -> Summary:
@@ -121,6 +137,7 @@ def _work(run: Augmentation, engine: LlamaEngine, stop: _Interruption, display: 
         return engine
 
     summary = run.work(ready, stop, see)
+    stop.graceful = False
     if display.shows_results:
         for _, line in run.results(written):
             display.result(line)
@@ -135,7 +152,9 @@ def _require_folder(output: str) -> None:
     folder = Path(os.path.realpath(target)).parent
     if not folder.is_dir():
         raise OutputError(f"{output} cannot be written: the folder does not exist")
-    if not os.access(folder, os.W_OK) and not target.exists():
+    # A file is replaced by another one in its folder; a device or a pipe is written to.
+    replaced = target.is_file() or not target.exists()
+    if (replaced and not os.access(folder, os.W_OK)) or (target.exists() and not os.access(target, os.W_OK)):
         raise OutputError(f"{output} cannot be written: permission denied")
 
 
@@ -148,7 +167,7 @@ def _exit_code(summary: Summary) -> ExitCode:
 
 
 class _Interruption:
-    """Ctrl-C and TERM: the first one asks for a clean stop, the second one ends everything at once."""
+    """Ctrl-C, TERM and a closed terminal: the first one asks for a clean stop, the second one ends all at once."""
 
     def __init__(self) -> None:
         self.graceful = False
@@ -161,8 +180,10 @@ class _Interruption:
         return self._asked
 
     def __enter__(self) -> _Interruption:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._former[number] = signal.signal(number, self._interrupt)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # What is ignored was so on purpose: nohup, or a script's background.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._former[number] = signal.signal(number, self._interrupt)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -173,8 +194,11 @@ class _Interruption:
         if self._asked:
             if self.engine is not None:
                 self.engine.kill()
+            if os.isatty(2):
+                os.write(2, SHOW_CURSOR)
             os._exit(ExitCode.INTERRUPTED)
         self._asked = True
         if not self.graceful:
             raise KeyboardInterrupt
-        os.write(sys.stderr.fileno(), b"\nstopping; press ctrl-c again to stop at once\n")
+        with suppress(OSError):  # the terminal may be what has gone
+            os.write(2, b"\nstopping; press ctrl-c again to stop at once\n")

@@ -34,6 +34,8 @@ class Speed:
     def see(self, tokens: int) -> float:
         """Take a total and return the present speed."""
         now = time.monotonic()
+        if self._seen and tokens < self._seen[-1][1]:
+            self._seen.clear()  # the engine was started again, and counts from 0
         self._seen = [(at, total) for at, total in self._seen if now - at <= SPEED_WINDOW_S] + [(now, tokens)]
         elapsed = now - self._seen[0][0]
         return (tokens - self._seen[0][1]) / elapsed if elapsed > 0 else 0.0
@@ -68,8 +70,9 @@ class Display:
 
     def result(self, line: Mapping[str, Any]) -> None:
         """Print one result."""
-        # To a terminal only ASCII goes out: escapes in a data set must stay text.
-        text = json.dumps(line, ensure_ascii=sys.stdout.isatty())
+        # To a terminal only ASCII goes out: escapes in a data set must stay text. Old encodings hold little else.
+        only_ascii = sys.stdout.isatty() or sys.stdout.encoding.lower() not in ("utf-8", "utf8")
+        text = json.dumps(line, ensure_ascii=only_ascii)
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
@@ -96,7 +99,7 @@ class PlainDisplay(Display):
 
     def say(self, what: str, detail: object = "") -> None:
         """Tell what is being done."""
-        self._line(f"{what} {visible(str(detail))}".rstrip())
+        self._line(f"{visible(what)} {visible(str(detail))}".rstrip())
 
     def begin(self, run: Run, counts: Mapping[ItemStatus, int]) -> None:
         """Tell how much there is to do, and how much of it was done before."""
@@ -164,7 +167,7 @@ class TerminalDisplay(Display):
 
     def say(self, what: str, detail: object = "") -> None:
         """Tell what is being done."""
-        self._bar.update(self._task, description=f"{self.task}: {what}")
+        self._bar.update(self._task, description=f"{self.task}: {visible(what)}")
 
     def begin(self, run: Run, counts: Mapping[ItemStatus, int]) -> None:
         """Tell how much there is to do, and how much of it was done before."""
@@ -251,7 +254,7 @@ def closing_lines(summary: Summary, output: str | None, source: str) -> Iterator
     if aside:
         yield f"{len(aside)} lines of the input set aside:"
         for line in aside[:SHOWN_QUARANTINED]:
-            yield f"  line {line.line}: {line.reason}: {excerpt(line.excerpt, 60)}"
+            yield f"  line {line.line}: {visible(line.reason)}: {excerpt(line.excerpt, 60)}"
         if len(aside) > SHOWN_QUARANTINED:
             yield f"  and {len(aside) - SHOWN_QUARANTINED} more: augtui runs show {summary.run}"
     if output is not None:

@@ -4,16 +4,35 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from augtui import __version__
 from augtui.cli import expand, paths, refine, runs
 from augtui.errors import AugtuiError, ExitCode
 
+
+class _Commands(TyperGroup):
+    """The commands. Typer would make a reader that leaves an error, and say nothing of an interruption."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # The reader has all it wants (`| head`): that is no error, and Python must not try to flush again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(ExitCode.DONE) from None
+        except KeyboardInterrupt:
+            print("augtui: interrupted", file=sys.stderr)
+            raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
 app = typer.Typer(
     name="augtui",
+    cls=_Commands,
     help="Make fine-tuning data with small, specialised language models, on your own machine.",
     no_args_is_help=True,
     rich_markup_mode=None,  # Rich would take longer to load than the help takes to print
@@ -56,17 +75,12 @@ def entry() -> None:
         if error.hint:
             print(f"        {visible(error.hint)}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # The reader has all it wants (`| head`): that is no error, and Python must not try to flush again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(ExitCode.DONE)
-    except KeyboardInterrupt:
-        print("augtui: interrupted", file=sys.stderr)
-        sys.exit(ExitCode.INTERRUPTED)
     except Exception as error:
         if os.environ.get("AUGTUI_DEBUG"):
             raise
-        print(f"augtui: unexpected {type(error).__name__}: {error}", file=sys.stderr)
+        from augtui.domain.visible import visible
+
+        print(f"augtui: unexpected {type(error).__name__}: {visible(str(error))}", file=sys.stderr)
         print("        That is a fault of augtui; AUGTUI_DEBUG=1 shows where. Nothing saved is lost.", file=sys.stderr)
         sys.exit(ExitCode.FAILED)
 

@@ -50,13 +50,13 @@ def show(number: Number, project: options.Project = None, json: options.Json = F
             _print_json({**_row(run), "config": dict(run.config), "counts": counts, "quarantined": lines})
             return
         facts: dict[str, Any] = {**_row(run), "quarantined": len(aside)}
-        facts |= {status: count for status, count in counts.items()}
+        facts |= dict(counts.items())
         for name, value in facts.items():
             typer.echo(f"{name:<14} {visible(str(value))}")
         for name, value in run.config.items():
             typer.echo(f"  {name:<16} {visible(str(value))}")
         for line in aside[:20]:
-            typer.echo(f"line {line.line}: {line.reason}: {visible(line.excerpt)[:80]}")
+            typer.echo(f"line {line.line}: {visible(line.reason)}: {visible(line.excerpt)[:80]}")
         if len(aside) > 20:
             typer.echo(f"and {len(aside) - 20} more lines set aside (--json lists all)")
 

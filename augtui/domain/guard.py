@@ -18,6 +18,7 @@ from augtui.domain.facts import Carrier, Facts, facts, names
 from augtui.domain.language import language, language_changed
 from augtui.domain.numbers import Number, invented_numbers, lost_numbers, numbers
 from augtui.domain.spelling import HAN, normalise, tokens
+from augtui.domain.swaps import swapped_words
 
 MAX_GROWTH = 4.0
 """Words a refined prompt may have per word of its original, beside `ALLOWANCE`."""
@@ -97,11 +98,16 @@ def _losses(original: str, refined: str, strictness: Strictness, contained: bool
             yield from _violations("name lost", _lost_names(wanted, carrier, after))
     if strictness is Strictness.STRICT:
         whole, tongue = normalise(original), language(original)
+        lost: list[str] = []
         if not contained:
-            yield from _violations("word lost", lost_words(wanted.prose, carrier, tongue))
+            lost = lost_words(wanted.prose, carrier, tongue)
+            yield from _violations("word lost", lost)
             yield from _violations("word lost", lost_characters(wanted.prose, carrier.normal))
         yield from _violations("unknown word", unknown_words(whole, carrier, tongue))
         yield from _violations("unknown word", _stray_letters(original, refined))
+        if not contained:
+            swaps = swapped_words(original, refined)
+            yield from _violations("word swapped", (swap for swap in swaps if swap.split()[0] not in lost))
         yield from _violations("repetition", _repeated_pieces(original, refined))
         yield from _violations("number invented", invented_numbers(whole, before, after, carrier.facts.prose))
 

@@ -65,9 +65,7 @@ class _Slot:
     drawn: int = 0
     first_token: float = 0.0
     text: str = ""
-    decoder: codecs.IncrementalDecoder = field(
-        default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace")
-    )
+    decoder: codecs.IncrementalDecoder = field(default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace"))
 
 
 class Batcher:
@@ -98,7 +96,9 @@ class Batcher:
     def submit(self, request: Request) -> Failure | None:
         """Queue a request; returns a failure if it can never be served."""
         try:
-            tokens = self.model.tokenize(self._render(request), special=True)
+            tokens = self.model.prompt(self._render(request))
+            if not tokens:
+                raise ValueError("the chat template makes an empty prompt of it")
             answer_tokens = self._answer_tokens(len(tokens), request.sampling.max_tokens)
         except Overflow as overflow:
             return Failure(request.id, "context overflow", str(overflow))
@@ -182,12 +182,14 @@ class Batcher:
 
     @staticmethod
     def _stopped(slot: _Slot, fresh: int) -> bool:
-        for stop in slot.request.sampling.stop:
-            found = slot.text.find(stop, max(0, len(slot.text) - fresh - len(stop)))
-            if found >= 0:
-                slot.text = slot.text[:found]
-                return True
-        return False
+        places = (
+            slot.text.find(stop, max(0, len(slot.text) - fresh - len(stop))) for stop in slot.request.sampling.stop
+        )
+        first = min((place for place in places if place >= 0), default=-1)
+        if first < 0:
+            return False
+        slot.text = slot.text[:first]
+        return True
 
     def _complete(self, slot: _Slot, reason: FinishReason) -> Completion:
         if reason == "length":
@@ -254,6 +256,8 @@ class Batcher:
     def _choose_prefix(self, tokens: list[int]) -> None:
         """Compute a new shared prefix when the queue has one and the present prefix does not serve it."""
         if tokens_in_common(self._prefix, tokens) >= LEAST_SHARED_PREFIX or len(self._waiting) < 2:
+            return
+        if not self.model.shares_prefixes:
             return
         length = min(tokens_in_common(tokens, other.tokens) for other in list(self._waiting)[1:9])
         length = min(length, len(tokens) - 1)

@@ -10,7 +10,8 @@ from augtui.domain.templates import Message
 RENDER_DEADLINE_S = 2.0
 
 CHATML = (
-    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 """Qwen2's template without its default system prompt; taken for a model that has none."""
@@ -23,14 +24,18 @@ class TemplateError(Exception):
 class ChatTemplate:
     """A model's chat template, rendered in Jinja's sandbox."""
 
-    def __init__(self, source: str | None) -> None:
-        """Compile `source` (ChatML if None); raises TemplateError if it is not a usable template."""
+    def __init__(self, source: str | None, *, bos: str = "", eos: str = "") -> None:
+        """Compile `source` (ChatML if None); raises TemplateError if it is not a usable template.
+
+        `bos` and `eos` are the texts of the model's tokens of these names, which many templates write themselves.
+        """
         from jinja2 import TemplateError as JinjaError
         from jinja2.ext import loopcontrols
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
         environment.globals["raise_exception"] = _refuse
+        environment.globals["bos_token"], environment.globals["eos_token"] = bos, eos
         try:
             self._template = environment.from_string(source or CHATML)
         except (JinjaError, RecursionError) as error:
@@ -42,12 +47,12 @@ class ChatTemplate:
 
     def render(self, messages: Sequence[Message]) -> str:
         """Return the prompt's text, ending where the assistant's answer begins; raises TemplateError."""
-        from jinja2 import TemplateError as JinjaError
-
         turns = [{"role": message.role, "content": message.content} for message in messages]
         try:
-            return self._template.render(messages=turns, add_generation_prompt=True, bos_token="", eos_token="")
-        except (JinjaError, TypeError, ValueError, OverflowError, MemoryError, RecursionError) as error:
+            return self._template.render(messages=turns, add_generation_prompt=True)
+        except TemplateError:
+            raise
+        except Exception as error:  # it is a program of the model's author, and may fail in any way
             raise TemplateError(f"the model's chat template failed: {type(error).__name__}: {error}") from error
 
 

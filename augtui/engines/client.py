@@ -27,6 +27,8 @@ from augtui.errors import EngineError, ModelError
 
 BEAT_LIMIT_S = 10.0
 """A child that says nothing for so long is taken for dead; it beats twice a second."""
+START_LIMIT_S = 60.0
+"""The same until it serves: a cold disk or a virus scanner may hold up the loading of the library."""
 STALL_LIMIT_S = 600.0
 """A child that beats but finishes no decode for so long, with work to do, is taken for hung."""
 CLOSE_LIMIT_S = 2.0
@@ -34,6 +36,8 @@ LONELY_KILLS = 2
 """A request that ends the child so often while alone in it is set aside."""
 DEATHS_IN_A_ROW = 4
 """So many deaths without any finished request between them, and the engine is given up."""
+SET_ASIDE_IN_A_ROW = 3
+"""So many requests set aside by an engine that never finished one, and it is the model that is to blame."""
 TAIL_BYTES = 8192
 WINDOW = 3
 """The child holds at most this many requests per slot; the rest wait here, where nothing can kill them."""
@@ -66,17 +70,20 @@ class LlamaEngine:
         self._path = model_path
         self._options = options or EngineOptions()
         self._log_path = log_path
+        self._log_is_own = log_path is None
         self._command = list(command or [sys.executable, "-P", "-m", "augtui.engines.worker"])
         self._beat_limit_s = beat_limit_s
         self._lock = threading.RLock()
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._outstanding: dict[str, Request] = {}
         self._sent: set[str] = set()
+        self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._admitted: set[str] = set()
         self._suspects: list[str] = []
         self._kills: dict[str, int] = {}
         self._deaths = 0
-        self._restarts = 0
+        self._finished = 0
+        self._set_aside = 0
         self._info: ModelInfo | None = None
         self._ready = threading.Event()
         self._serving = False
@@ -133,6 +140,7 @@ class LlamaEngine:
             unsent = [name for name in ids if name in self._outstanding and name not in self._sent]
             for name in unsent:
                 del self._outstanding[name]
+                self._forgive(name)
                 self._events.put(Failure(name, "cancelled", "cancelled"))
             sent = [name for name in ids if name in self._sent]
             if sent:
@@ -143,15 +151,14 @@ class LlamaEngine:
         with self._lock:
             self._closing = True
             child = self._child
-            if child is not None and child.poll() is None:
-                self._send({"op": "close"})
-                with contextlib.suppress(OSError):
-                    assert child.stdin is not None
-                    child.stdin.close()
+            self._send({"op": "close"})
+            self._outbox.put(None)
         if child is not None:
             _end(child, CLOSE_LIMIT_S)
         if self._supervisor is not None:
             self._supervisor.join(CLOSE_LIMIT_S)
+        if self._log_is_own and self._log_path is not None:
+            self._log_path.unlink(missing_ok=True)
 
     def kill(self) -> None:
         """End the child at once."""
@@ -167,6 +174,7 @@ class LlamaEngine:
             while not self._closing:
                 child = self._spawn()
                 self._converse(child)
+                self._outbox.put(None)
                 _end(child, 1.0)
                 if self._closing or not self._bury(child):
                     break
@@ -190,16 +198,22 @@ class LlamaEngine:
         with self._open_log() as log:
             child = subprocess.Popen(
                 self._command,
+                bufsize=0,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=environment,
                 start_new_session=True,  # ctrl-c is for the parent, which ends the child in its own time
             )
+        assert child.stdin is not None
         with self._lock:
             self._child = child
             self._serving = False
-            if not self._closing:
+            self._outbox = queue.SimpleQueue()
+            threading.Thread(target=_write, args=(child.stdin, self._outbox), name="engine input", daemon=True).start()
+            if self._closing:  # meanwhile, by a thread that saw no child to end
+                child.kill()
+            else:
                 options = self._options
                 self._send(
                     {
@@ -220,10 +234,10 @@ class LlamaEngine:
 
             handle, name = tempfile.mkstemp(prefix="augtui-engine-", suffix=".log")
             self._log_path = Path(name)
-            self._temporary_log = True
             return os.fdopen(handle, "wb")
         self._log_path.parent.mkdir(parents=True, exist_ok=True)
-        return self._log_path.open("ab")
+        # The first child begins the log anew: what a former process left there would be taken for its last words.
+        return self._log_path.open("wb" if self._child is None else "ab")
 
     def _converse(self, child: subprocess.Popen[bytes]) -> None:
         """Read what the child says until it ends, or is silent or stuck for too long."""
@@ -249,8 +263,10 @@ class LlamaEngine:
                         steps = message.get("steps", steps)
                         self._hear(message)
                 now = time.monotonic()
+                limit = self._beat_limit_s if self._serving else max(START_LIMIT_S, self._beat_limit_s)
                 stuck = self._serving and self._sent and now - moved > STALL_LIMIT_S
-                if now - heard > self._beat_limit_s or stuck:
+                # After a stop of this process itself (ctrl-z), what the child said meanwhile is still to be read.
+                if (now - heard > limit or stuck) and not selector.select(timeout=0):
                     child.kill()
                     return
 
@@ -279,9 +295,9 @@ class LlamaEngine:
                     return
                 self._sent.discard(event.id)
                 self._admitted.discard(event.id)
-                if event.id in self._suspects:
-                    self._suspects.remove(event.id)
+                self._forgive(event.id)
                 self._deaths = 0
+                self._finished += 1
                 self._feed()
         self._events.put(event)
 
@@ -295,14 +311,16 @@ class LlamaEngine:
             return False
         with self._lock:
             self._deaths += 1
-            self._restarts += 1
-            suspects = [name for name in self._outstanding if name in self._admitted]
+            # Where nothing was in a decode, reading the requests is what it died of: any that it had may be to blame.
+            suspected = self._admitted or self._sent
+            suspects = [name for name in self._outstanding if name in suspected]
             if len(suspects) == 1:
                 name = suspects[0]
                 self._kills[name] = self._kills.get(name, 0) + 1
                 if self._kills[name] >= LONELY_KILLS:
                     del self._outstanding[name]
-                    self._suspects = [other for other in self._suspects if other != name]
+                    self._forgive(name)
+                    self._set_aside += 1
                     self._deaths = 0
                     detail = f"the engine died {LONELY_KILLS} times on this record ({reason})"
                     self._events.put(Failure(name, "engine died", detail))
@@ -312,8 +330,12 @@ class LlamaEngine:
             self._sent.clear()
             self._admitted.clear()
             self._serving = False
+            if not self._finished and self._set_aside >= SET_ASIDE_IN_A_ROW:
+                self._give_up(EngineError(f"the engine dies on every record ({reason})", hint="Try another model."))
+                return False
             if self._deaths >= DEATHS_IN_A_ROW:
-                self._give_up(EngineError(f"the engine died {self._deaths} times in a row ({reason})", hint=self._see()))
+                died = f"the engine died {self._deaths} times in a row ({reason})"
+                self._give_up(EngineError(died, hint=self._see()))
                 return False
         self._events.put(Restarted(reason, requeued))
         time.sleep(min(2.0, 0.1 * 2**self._deaths))
@@ -340,14 +362,12 @@ class LlamaEngine:
             packed = [wire.pack_request(self._outstanding[name]) for name in chosen]
             self._send({"op": "submit", "requests": packed})
 
+    def _forgive(self, name: str) -> None:
+        if name in self._suspects:
+            self._suspects.remove(name)
+
     def _send(self, message: dict[str, Any]) -> None:
-        child = self._child
-        if child is None or child.stdin is None:
-            return
-        # A child that just died is noticed by its supervisor; what was sent to it is queued again there.
-        with contextlib.suppress(OSError, ValueError):
-            child.stdin.write(wire.encode(message))
-            child.stdin.flush()
+        self._outbox.put(wire.encode(message))
 
     def _give_up(self, error: Exception) -> None:
         with self._lock:
@@ -361,7 +381,8 @@ class LlamaEngine:
             return ModelError(f"{self._path}: {message['message']}", hint="Try another model.")
         if message["message"] == NO_MEMORY:
             return ModelError(
-                f"{self._path}: there is no memory for this model's context", hint="Try fewer --slots or a smaller model."
+                f"{self._path}: there is no memory for this model's context",
+                hint="Try fewer --slots or a smaller model.",
             )
         if message["kind"] == "LoadError":
             return ModelError(f"{self._path}: llama.cpp refuses this model: {self._last_words()}", hint=DAMAGED)
@@ -382,7 +403,8 @@ class LlamaEngine:
                 lines = log.read().decode("utf-8", "replace").splitlines()
         except (OSError, AssertionError):
             return ""
-        telling = [line for line in lines if any(word in line.lower() for word in ("error", "assert", "failed", "what()"))]
+        signs = ("error", "assert", "failed", "what()")
+        telling = [line for line in lines if any(sign in line.lower() for sign in signs)]
         # llama.cpp closes with a general "failed to load model"; the line before it names the fault.
         specific = [line for line in telling if "failed to load model" not in line and "exception loading" not in line]
         for line in reversed(specific or telling):
@@ -395,6 +417,15 @@ class LlamaEngine:
 
 DAMAGED = "The file may be damaged or cut short: fetch it again, or try another model."
 NO_MEMORY = "no memory for the context"
+
+
+def _write(target: IO[bytes], lines: queue.SimpleQueue[bytes | None]) -> None:
+    """Write to a child in a thread of its own, up to the first None: one that does not read must hold up nobody."""
+    # A child that just died is noticed by its supervisor; what was sent to it is queued again there.
+    with contextlib.suppress(OSError), target:
+        while (line := lines.get()) is not None:
+            while line:
+                line = line[os.write(target.fileno(), line) :]
 
 
 def _end(child: subprocess.Popen[bytes], patience_s: float) -> None:

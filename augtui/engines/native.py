@@ -67,12 +67,44 @@ class Model:
             raise ValueError("the text has more tokens than bytes")
         return list(tokens[:count])
 
+    def prompt(self, text: str) -> list[int]:
+        """Return the tokens of a whole prompt, with the one that begins every text of models that want it."""
+        tokens = self.tokenize(text, special=True)
+        begin = lib.llama_vocab_bos(self.vocab)
+        if lib.llama_vocab_get_add_bos(self.vocab) and begin >= 0 and tokens[:1] != [begin]:
+            return [begin, *tokens]
+        return tokens
+
+    @property
+    def bos(self) -> str:
+        """Return the text of the token that begins every text, empty if there is none."""
+        return self._text(lib.llama_vocab_bos(self.vocab))
+
+    @property
+    def eos(self) -> str:
+        """Return the text of the token that ends an answer, empty if there is none."""
+        return self._text(lib.llama_vocab_eos(self.vocab))
+
+    def _text(self, token: int) -> str:
+        # A file that names none has the number of some usual token here.
+        if token < 0 or not lib.llama_vocab_is_control(self.vocab, token):
+            return ""
+        return str(lib.llama_vocab_get_text(self.vocab, token).decode("utf-8", "replace"))
+
+    @property
+    def shares_prefixes(self) -> bool:
+        """Return whether a sequence can begin with a part of another: not where a state sums up the whole."""
+        return not (lib.llama_model_is_recurrent(self.pointer) or lib.llama_model_is_hybrid(self.pointer))
+
     def piece(self, token: int) -> bytes:
         """Return the bytes that `token` stands for; special tokens stand for none."""
         known = self._pieces.get(token)
         if known is None:
             buffer = ctypes.create_string_buffer(256)
             count = lib.llama_token_to_piece(self.vocab, token, buffer, 256, 0, False)
+            if count < 0:  # longer than the buffer: minus its length
+                buffer = ctypes.create_string_buffer(-count)
+                count = lib.llama_token_to_piece(self.vocab, token, buffer, -count, 0, False)
             known = self._pieces[token] = buffer.raw[: max(count, 0)]
         return known
 
@@ -215,7 +247,8 @@ class Sampler:
         if sampling.min_p > 0:
             lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_min_p(sampling.min_p, 1))
         lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_temp(sampling.temperature))
-        lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_dist(seed & 0xFFFFFFFF))
+        # The largest number is no seed: llama.cpp takes it for "draw one".
+        lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_dist(seed % lib.LLAMA_DEFAULT_SEED))
 
     def sample(self, context: Context, place: int) -> int:
         """Draw the next token from the logits at `place` of the last batch, and remember it."""

@@ -63,7 +63,7 @@ def claim_standard_streams() -> tuple[BinaryIO, BinaryIO]:
 
 
 def die_with_parent() -> None:
-    """Ask the kernel to end this process with its parent, even while it is stopped (Linux; elsewhere stdin's end does)."""
+    """Ask the kernel to end this process with its parent, even while stopped (Linux; elsewhere stdin's end does)."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
@@ -172,7 +172,7 @@ def _load(options: dict[str, Any]) -> tuple[Any, ModelInfo]:
     from augtui.engines.native import Context, ContextPlan, Model
 
     model = Model(Path(options["path"]), gpu_layers=options.get("gpu_layers", -1))
-    template = ChatTemplate(model.chat_template())
+    template = ChatTemplate(model.chat_template(), bos=model.bos, eos=model.eos)
     slots = int(options["slots"])
     sequence_tokens = min(model.context_train, options.get("sequence_tokens") or SEQUENCE_TOKENS)
     affordable = max(512, int(free_bytes() * MEMORY_SHARE) // max(1, model.cell_bytes()))
@@ -197,10 +197,12 @@ def _load(options: dict[str, Any]) -> tuple[Any, ModelInfo]:
 
 
 def _read(source: BinaryIO, commands: queue.SimpleQueue[dict[str, Any]]) -> None:
-    for line in source:
-        commands.put(wire.decode(line))
-    # The parent is gone, or wants no more: a decode under way is not worth waiting for.
-    os._exit(0)
+    try:
+        for line in source:
+            commands.put(wire.decode(line))
+    finally:
+        # The parent is gone (perhaps in the middle of a line), or wants no more: a decode is not worth waiting for.
+        os._exit(0)
 
 
 def _beat(worker: Worker, output: Output) -> None:

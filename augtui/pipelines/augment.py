@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from augtui.domain.records import Quarantined, Record
-from augtui.engines.base import Engine, Progress
+from augtui.engines.base import Engine
 from augtui.errors import AugtuiError
-from augtui.pipelines import collect, rows
+from augtui.pipelines import collect, formats, rows
 from augtui.pipelines.job import Job
 from augtui.pipelines.runner import ItemSettled, RunEvent, Runner
 from augtui.pipelines.source import Source
@@ -94,7 +94,7 @@ class Augmentation:
         self._run = runs.begin(
             self.project,
             RunPlan(
-                key=job.run_key(source.sha256, self.wanted.limit, self.wanted.field),
+                key=job.run_key(source.sha256, self.wanted.limit, self.wanted.field, self._format()),
                 task=job.task.name,
                 source=source.name,
                 config=job.config(),
@@ -125,7 +125,6 @@ class Augmentation:
         """
         if self.run.total is None:
             items.add_items(self.project, self.run, self._planned())
-            items.add_quarantined(self.project, self.run, self._quarantined)
         else:
             self._quarantined = list(items.quarantined(self.project, self.run.id))
         assert self.run.total is not None
@@ -141,6 +140,11 @@ class Augmentation:
             for sample in range(self.job.samples):
                 yield PlannedItem(position, self._key(outcome, sample), outcome, sample)
                 position += 1
+        # Before the plan counts as complete, else a kill between the two would lose these for good.
+        items.add_quarantined(self.project, self.run, self._quarantined)
+
+    def _format(self) -> str | None:
+        return self.wanted.format or formats.named(str(self.wanted.source.path))
 
     def _key(self, record: Record, sample: int) -> str:
         return self.job.item_key(record, sample)
@@ -159,12 +163,11 @@ class Augmentation:
         if before["pending"]:
             runner = Runner(self.project, self.run, engine(), self.job)
             for event in runner.work(stop):
-                if isinstance(event, Progress):
-                    summary.completion_tokens = max(summary.completion_tokens, event.completion_tokens)
-                elif event_reason := getattr(event, "reason", None):
+                if event_reason := getattr(event, "reason", None):
                     if not isinstance(event, ItemSettled) or event.status != "accepted":
                         summary.reasons[kind_of(event_reason)] += 1
                 see(event)
+            summary.completion_tokens = runner.completion_tokens
         summary.seconds = time.monotonic() - started
         summary.counts = self.counts()
         summary.interrupted = summary.counts["pending"] > 0

@@ -63,17 +63,20 @@ class Job:
             config["guard"] = self.guard.value
         else:
             config["similarity"] = self.similarity
+            config["keeps_language"] = self.guard is not Strictness.OFF
         return config
 
     def item_key(self, record: Record, sample: int) -> str:
         """Return the sha256 that names the work on one record and sample, whatever run it belongs to."""
         return digest({**self.config(), "record": record.id, "sample": sample})
 
-    def run_key(self, source_sha256: str, limit: int | None, field: str | None) -> str:
-        """Return the sha256 that names this job on this input: the same command again is the same run."""
-        return digest(
-            {**self.config(), "samples": self.samples, "source": source_sha256, "limit": limit, "field": field}
-        )
+    def run_key(self, source_sha256: str, limit: int | None, field: str | None, format: str | None = None) -> str:
+        """Return the sha256 that names this job on this input: the same command again is the same run.
+
+        `format` is what the user or the file's name says of the input: the same bytes may be read in several ways.
+        """
+        read = {"source": source_sha256, "limit": limit, "field": field, "format": format}
+        return digest({**self.config(), "samples": self.samples, **read})
 
     def attempt_seed(self, record_id: str, sample: int, attempt: int) -> int:
         """Return the 32-bit sampling seed of one try, the same on every machine and in every order."""

@@ -75,6 +75,8 @@ class Runner:
         self._flights: dict[str, _Flight] = {}
         self._after = -1
         self._drained = False
+        self.completion_tokens = 0
+        """Tokens of all answers so far, rejected ones too."""
 
     def work(self, stop: Callable[[], bool] = lambda: False) -> Iterator[RunEvent]:
         """Yield events until every item is settled, or soon after `stop` says so (what is under way is dropped).
@@ -87,7 +89,8 @@ class Runner:
                 yield from self._launch(most - len(self._flights))
             if self._drained and not self._flights:
                 return
-            yield from self._land(list(self._engine.poll(POLL_S)))
+            if self._flights:
+                yield from self._land(list(self._engine.poll(POLL_S)))
         self._engine.cancel(list(self._flights))
 
     def _launch(self, count: int) -> Iterator[RunEvent]:
@@ -140,6 +143,7 @@ class Runner:
             if isinstance(event, Failure):
                 outcome = _failed(flight, event)
             else:
+                self.completion_tokens += event.completion_tokens
                 verdict = self._judge(item.record_id, item.instruction, event)
                 attempt = _attempt(flight, event, verdict)
                 if verdict.kind != "accepted" and self._may_retry(flight):

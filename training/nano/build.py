@@ -3,7 +3,11 @@
     python -m training.nano.build --data ../shared/data --out build/nano --minutes 75
 
 Writes chats.jsonl (the rule teacher's), tokenizer/, tokens/, config.json, init/ (first weights with the copy circuit)
-and checkpoint/ (the trained Hugging Face model). A part that is already there is kept, so a stopped run goes on.
+and checkpoint/ (the trained Hugging Face model). A part that is already there is kept; `--resume` goes on training.
+
+What makes a model this small and this briefly trained usable, in the order of their effect:
+the targets carry the user's words over in order (teacher.py); induction heads are written into the first weights
+(circuit.py); AdamW's epsilon keeps rare tokens' embeddings apart (optim.py); Muon; loss on completions only.
 """
 
 from __future__ import annotations
@@ -64,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="the shared data folder")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=75.0, help="training time")
-    parser.add_argument("--chats", type=int, default=36_000)
+    parser.add_argument("--chats", type=int, default=66_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2, help="processes that share the training, one a core")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")

@@ -368,7 +368,7 @@ def copy_text(sources: Sources, random: Random) -> str:
 
 
 class Expander:
-    """Pairs of different instructions of one kind: real ones that open alike, and forms with plain subjects."""
+    """Pairs of different instructions of one kind: real ones that open alike, real ones and forms, or two forms."""
 
     def __init__(self, sources: Sources) -> None:
         """Group the real prompts by task type and opening words; groups of one are of no use and are left out."""
@@ -389,10 +389,18 @@ class Expander:
 
     def pair(self, random: Random) -> tuple[str, str]:
         """Return (instruction, another of the same kind with other content)."""
-        if random.random() < 0.2:
+        chance = random.random()
+        if chance < 0.15:
             group = random.choices(self._groups, self._weights)[0]
             source, target = random.sample(group, 2)
             return source, target
+        if chance < 0.6:
+            source = random.choice(random.choice(self._groups))
+            kind, opening = classify(source), source.split()[0].lower()
+            alike = [form for form in kind.forms if form.split()[0].lower() == opening] or kind.forms
+            form = random.choice(alike)
+            action = random.choice(kind.actions) if kind.actions else ""
+            return source, form.replace("{s}", random.choice(kind.subjects)).replace("{t}", action)
         kind = random.choice(task_types())
         first, second = random.choice(kind.forms), random.choice(kind.forms)
         if random.random() < 0.5:
@@ -500,7 +508,7 @@ def common_first_words(sources: Sources) -> frozenset[str]:
 
 
 def stream(sources: Sources, seed: int, count: int) -> Iterator[Chat]:
-    """Yield `count` chats: about 75% refine, 17% expand, 8% pairs; pure copying at first, fading out.
+    """Yield `count` chats: about 70% refine, 22% expand, 8% pairs; pure copying at first, fading out.
 
     The order is a curriculum: short and copy-heavy first. The same arguments give the same chats.
     """
@@ -519,10 +527,10 @@ def stream(sources: Sources, seed: int, count: int) -> Iterator[Chat]:
             request = _closed(text)
             answer = request if random.random() > 3 * progress else structure(request, task_types()[-1], random)
             yield chat("refine", answer, instruction=text)
-        elif choice < 0.17:
+        elif choice < 0.22:
             source, target = expander.pair(random)
             yield chat("expand", tidy(target, known), instruction=source)
-        elif choice < 0.25:
+        elif choice < 0.30:
             shown, (question, answer) = pairs.chat(random)
             rendered = [{"instruction": q, "response": a} for q, a in shown]
             yield chat("pairs", f"### Instruction:\n{question}\n\n### Response:\n{answer}", pairs=rendered)
