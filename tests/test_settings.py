@@ -29,6 +29,18 @@ def test_a_wrong_value_is_named(name: str, value: object) -> None:
     assert "\n" not in caught.value.message
 
 
+def test_a_setting_that_does_not_exist_is_named(home: Path) -> None:
+    (home / "config.toml").write_text("temprature = 0.5\n")
+    with pytest.raises(UsageError, match=r"config\.toml: there is no setting 'temprature'"):
+        settings.load()
+
+
+def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUGTUI_SLOTS", "")
+    monkeypatch.setenv("AUGTUI_MODEL", "")
+    assert (settings.load().slots, settings.load().model) == (16, "default")
+
+
 def test_a_file_that_is_not_toml_is_named(home: Path) -> None:
     (home / "config.toml").write_text("seed = = 1")
     with pytest.raises(UsageError, match=r"config\.toml"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -27,6 +28,7 @@ from augtui.pipelines.runner import ItemSettled, RunEvent
 from augtui.settings import Settings, load
 from augtui.store.projects import open_project
 
+SHOW_EVERY_S = 0.2
 SHOW_CURSOR = b"\x1b[?25h"
 """A progress bar hides it (xterm control sequences, DECTCEM)."""
 
@@ -115,14 +117,18 @@ def _engine(model: Path, settings: Settings) -> Iterator[LlamaEngine]:
 def _work(run: Augmentation, engine: LlamaEngine, stop: _Interruption, display: Display) -> Summary:
     display.begin(run.run, run.counts())
     written = 0
+    due, looked = False, 0.0
 
     def see(event: RunEvent) -> None:
-        nonlocal written
+        nonlocal written, due, looked
         display.see(event)
-        if isinstance(event, ItemSettled) and event.position == written and display.shows_results:
+        due = due or (isinstance(event, ItemSettled) and event.position == written)
+        # Results are read page by page: for each single one that would cost more than a small model's answer.
+        if due and display.shows_results and time.monotonic() - looked >= SHOW_EVERY_S:
             for position, line in run.results(written):
                 display.result(line)
                 written = position + 1
+            due, looked = False, time.monotonic()
 
     if display.shows_results:
         for position, line in run.results():

@@ -1,7 +1,7 @@
 """What client and worker say to each other: one JSON object a line, each way.
 
 To the worker: `{"op": "load", …}` once, then `submit`, `cancel`, `close`. From it: `{"event": "ready", …}` or
-`{"event": "refused", …}`, then `completion`, `failure`, `progress` and `beat`.
+`{"event": "refused", …}`, then `admitted` (the ids in the next decode), `completion`, `failure`, `progress` and `beat`.
 """
 
 from __future__ import annotations

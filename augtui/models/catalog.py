@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -43,7 +44,7 @@ def resolve(name: str) -> Model:
         _require_gguf(path)
         return Model(DEFAULT, path, "specialised", Strictness.STRICT, temperature=0.3, languages=("en",))
     path = Path(name).expanduser()
-    if not path.exists() and path.suffix != ".gguf":
+    if path.suffix != ".gguf" and not _exists(path):
         raise ModelError(
             f"there is no model {name!r}",
             hint="Give the path of a .gguf file, or leave --model out for the default model.",
@@ -53,12 +54,21 @@ def resolve(name: str) -> Model:
     return Model(path.stem, path.absolute(), style, Strictness.NORMAL, temperature=0.7)
 
 
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a folder that may not be looked into: opening the file will say so
+        return True
+
+
 def _require_gguf(path: Path) -> None:
     """Refuse what is plainly no GGUF file before a process is started for it; the worker judges the rest."""
     try:
-        if path.is_dir():
-            raise ModelError(f"{path} is a folder, not a GGUF file")
-        size = path.stat().st_size
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            what = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
+            raise ModelError(f"{path} is {what}, not a GGUF file")
+        size = status.st_size
         with path.open("rb") as file:
             magic = file.read(4)
     except FileNotFoundError:
@@ -66,6 +76,6 @@ def _require_gguf(path: Path) -> None:
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}") from None
     if magic != GGUF_MAGIC:
-        raise ModelError(f"{path} is not a GGUF file", hint="Models for augtui are .gguf files, as llama.cpp uses them.")
+        raise ModelError(f"{path} is not a GGUF file", hint="Models for augtui are .gguf files, as for llama.cpp.")
     if size < LEAST_GGUF_BYTES:
         raise ModelError(f"{path} is cut short ({size} bytes)", hint="Fetch the file again.")

@@ -10,10 +10,10 @@ from typing import Any
 
 from augtui.domain.records import Quarantined, Record
 from augtui.engines.base import Engine
-from augtui.errors import AugtuiError
+from augtui.errors import AugtuiError, InputError
 from augtui.pipelines import collect, formats, rows
 from augtui.pipelines.job import Job
-from augtui.pipelines.runner import ItemSettled, RunEvent, Runner
+from augtui.pipelines.runner import ItemSettled, RunEvent, Runner, TryRejected
 from augtui.pipelines.source import Source
 from augtui.store import items, runs
 from augtui.store.items import PlannedItem
@@ -55,7 +55,7 @@ class Summary:
             "run": self.run,
             "task": self.task,
             "total": self.total,
-            **{status: count for status, count in self.counts.items()},
+            **dict(self.counts.items()),
             "quarantined": len(self.quarantined),
             "interrupted": self.interrupted,
             "done_before": self.done_before,
@@ -132,8 +132,7 @@ class Augmentation:
 
     def _planned(self) -> Iterator[PlannedItem]:
         position = 0
-        wanted = self.wanted
-        for outcome in collect.read(wanted.source.path, field=wanted.field, format=wanted.format, limit=wanted.limit):
+        for outcome in self._outcomes():
             if isinstance(outcome, Quarantined):
                 self._quarantined.append(outcome)
                 continue
@@ -142,6 +141,15 @@ class Augmentation:
                 position += 1
         # Before the plan counts as complete, else a kill between the two would lose these for good.
         items.add_quarantined(self.project, self.run, self._quarantined)
+
+    def _outcomes(self) -> Iterator[Record | Quarantined]:
+        wanted, path = self.wanted, self.wanted.source.path
+        try:
+            yield from collect.read(path, field=wanted.field, format=wanted.format, limit=wanted.limit)
+        except InputError as error:
+            # A pipe's temporary copy means nothing to the user.
+            named = error.message.replace(str(path), wanted.source.shown)
+            raise InputError(named, hint=error.hint) from None
 
     def _format(self) -> str | None:
         return self.wanted.format or formats.named(str(self.wanted.source.path))
@@ -163,9 +171,8 @@ class Augmentation:
         if before["pending"]:
             runner = Runner(self.project, self.run, engine(), self.job)
             for event in runner.work(stop):
-                if event_reason := getattr(event, "reason", None):
-                    if not isinstance(event, ItemSettled) or event.status != "accepted":
-                        summary.reasons[kind_of(event_reason)] += 1
+                if isinstance(event, ItemSettled | TryRejected) and event.reason:
+                    summary.reasons[kind_of(event.reason)] += 1
                 see(event)
             summary.completion_tokens = runner.completion_tokens
         summary.seconds = time.monotonic() - started

@@ -11,10 +11,10 @@ from augtui.store.items import ResultRow
 def output_row(task: str, row: ResultRow, common: Mapping[str, Any]) -> dict[str, Any]:
     """Return one output line.
 
-    Refine: `{"id", "instruction" (the original), "refined", "status", "reason", "provenance"}`; `refined` is the original
-    where it was kept, and null where the record failed. Expand: `{"id", "instruction" (the new one, null where it
-    failed), "source_id", "source", "status", "reason", "provenance"}`. An id is the one that the user's file gave, or
-    the record's own.
+    Refine: `{"id", "instruction" (the original), "refined", "status", "reason", "provenance"}`; `refined` is the
+    original where it was kept, and null where the record failed. Expand: `{"id", "instruction" (the new one, null where
+    it failed), "source_id", "source", "status", "reason", "provenance"}`. An id is the one that the user's file gave,
+    or the record's own.
     """
     given = row.source_id if row.source_id is not None else row.record_id
     provenance = _provenance(row, common)

@@ -116,7 +116,7 @@ class Runner:
 
     @property
     def _fallback(self) -> Literal["kept_original", "failed"]:
-        """A record that no answer refined stays as it was, which is a result; a new one that did not come about is none."""
+        """A record that no answer refined stays as it was, which is a result; a new one that failed is none."""
         return "kept_original" if self._job.task.name == "refine" else "failed"
 
     def _request(self, item: PendingItem, attempt: int) -> Request:

@@ -69,11 +69,26 @@ def test_expand_gives_n_new_lines_for_each(prompts: Path) -> None:
 
 def test_a_pipe_is_read_and_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
     text = "".join(f"Describe animal number {number}\n" for number in range(30))
-    command = f"{sys.executable} -m augtui refine --file - {' '.join(FAST)} -q | head -3"
+    command = f"set -o pipefail; {sys.executable} -m augtui refine --file - {' '.join(FAST)} -q | head -3"
     done = subprocess.run(["bash", "-c", command], input=text.encode(), capture_output=True, timeout=120, check=False)
     assert done.returncode == 0
     assert [line["instruction"] for line in rows(done.stdout)] == [f"Describe animal number {n}" for n in range(3)]
     assert done.stderr == b""
+    assert list((Path(os.environ["AUGTUI_HOME"]) / "logs").iterdir()) == []
+
+
+def test_an_empty_pipe_is_called_what_the_user_calls_it() -> None:
+    done = augtui("refine", "--file", "-", "-q", stdin=b"")
+    assert (done.returncode, done.stderr) == (2, b"augtui: standard input holds no rows\n")
+
+
+def test_results_fit_any_encoding_of_the_output(tmp_path: Path) -> None:
+    path = tmp_path / "prompts.txt"
+    path.write_text("写一首关于大海的诗，要求押韵，并且包含三种颜色。\n", encoding="utf-8")
+    command = [sys.executable, "-m", "augtui", "refine", "--file", str(path), "-q", *FAST]
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=120, check=False)
+    assert rows(done.stdout)[0]["instruction"] == path.read_text(encoding="utf-8").strip()
 
 
 def test_bad_lines_are_set_aside_with_their_numbers_and_the_rest_goes_on(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Scripted engines: one in the process, for the runner; one as a worker process, for its supervisor.
 
 The worker speaks the real protocol. What it does with a request is written in the request's prompt: `echo TEXT`,
-`die` (SIGSEGV), `die once FILE` (only while FILE does not exist), `hang` (stops beating), `sleep SECONDS`.
+`die` (SIGSEGV), `choke` (the same, before it says what it decodes), `die once FILE` (only while FILE does not exist),
+`hang` (stops beating), `sleep SECONDS`.
 """
 
 from __future__ import annotations
@@ -100,6 +101,8 @@ def main() -> None:
         if message["op"] != "submit":
             continue
         requests = [wire.unpack_request(packed) for packed in message["requests"]]  # type: ignore[attr-defined]
+        if any(request.messages[-1].content == "choke" for request in requests):
+            os.kill(os.getpid(), signal.SIGSEGV)
         output.send({"event": "admitted", "ids": [request.id for request in requests]})
         for request in requests:
             verb, *words = request.messages[-1].content.split()

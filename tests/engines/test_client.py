@@ -95,6 +95,78 @@ def test_a_request_that_kills_twice_is_set_aside_and_all_others_are_answered(
     assert answers == {str(number): str(number) for number in range(12)}
 
 
+def test_a_request_that_cannot_even_be_read_is_set_aside_too(engine_of: Callable[..., LlamaEngine]) -> None:
+    engine = engine_of()
+    requests = [ask(str(number), f"echo {number}") for number in range(12)]
+    requests.insert(5, ask("poison", "choke"))
+    engine.submit(requests)
+    answers = ended(collect(engine, 13))
+    assert answers.pop("poison") == "engine died"
+    assert answers == {str(number): str(number) for number in range(12)}
+
+
+def test_an_engine_that_dies_of_every_request_is_given_up(engine_of: Callable[..., LlamaEngine]) -> None:
+    engine = engine_of()
+    engine.submit([ask(str(number), "die") for number in range(20)])
+    with pytest.raises(EngineError, match="dies on every record"):
+        collect(engine, 20)
+
+
+def test_a_suspect_can_be_cancelled_while_the_engine_is_down(engine_of: Callable[..., LlamaEngine]) -> None:
+    engine = engine_of()
+    engine.submit([ask("poison", "die"), ask("a", "echo a"), ask("b", "echo b")])
+    while not any(isinstance(event, Restarted) for event in engine.poll(0.05)):
+        pass
+    engine.cancel(["poison", "a"])
+    assert ended(collect(engine, 3))["b"] == "b"
+
+
+def test_requests_for_a_child_that_does_not_read_hold_up_nobody(engine_of: Callable[..., LlamaEngine]) -> None:
+    engine = engine_of(beat_limit_s=1.0)
+    engine.submit([ask("first", "echo first")])
+    collect(engine, 1)
+    assert engine.pid is not None
+    os.kill(engine.pid, signal.SIGSTOP)
+    engine.submit([ask(str(number), "echo " + "x" * 100_000) for number in range(10)])
+    assert len(ended(collect(engine, 10))) == 10
+
+
+def test_a_stop_of_the_parent_is_not_taken_for_the_childs_death(tmp_path: Path) -> None:
+    program = f"""
+import time
+from pathlib import Path
+from augtui.engines.client import LlamaEngine
+from tests.engines import scripted
+engine = LlamaEngine(Path("m"), command=scripted.command(), log_path=Path({str(tmp_path / "log")!r}), beat_limit_s=0.5)
+engine.model
+first = engine.pid
+print(first, flush=True)
+input()
+time.sleep(1)
+print(engine.pid == first)
+engine.close()
+"""
+    command = [sys.executable, "-c", program]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        parent.send_signal(signal.SIGSTOP)
+        time.sleep(1.5)
+        parent.send_signal(signal.SIGCONT)
+        said, _ = parent.communicate(b"\n", timeout=30)
+    assert said == b"True\n"
+
+
+def test_a_log_that_nobody_asked_for_goes_with_the_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    engine = LlamaEngine(tmp_path / "model.gguf", command=scripted.command())
+    _ = engine.model
+    assert [path.suffix for path in tmp_path.iterdir()] == [".log"]
+    engine.close()
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP])
 def test_a_murdered_child_is_replaced(engine_of: Callable[..., LlamaEngine], number: int) -> None:
     engine = engine_of(beat_limit_s=1.0)

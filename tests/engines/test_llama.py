@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from augtui.domain.tasks import REFINE
 from augtui.domain.records import Record
+from augtui.domain.tasks import REFINE
 from augtui.domain.templates import Message
 from augtui.engines.base import Completion, Failure, Progress, Request, Sampling
 from augtui.engines.client import EngineOptions, LlamaEngine

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from augtui.domain.guard import Strictness
+from augtui.domain.records import Quarantined
 from augtui.domain.tasks import EXPAND, REFINE
-from augtui.engines.base import Failure, Request, Sampling
+from augtui.engines.base import Event, Failure, Request, Restarted, Sampling
 from augtui.pipelines.augment import Augmentation, Input, Summary
 from augtui.pipelines.job import Job
 from augtui.pipelines.source import Source, opened
 from augtui.store import items, lineage
 from augtui.store.projects import Project, open_project
+from augtui.store.runs import Run
 from tests.engines.scripted import ScriptedEngine
 
 JOB = Job(REFINE, "specialised", "scripted", "0" * 64, Sampling(), 42, Strictness.NORMAL, retries=2)
@@ -175,7 +177,53 @@ def test_another_setting_is_another_run(project: Project, source: Source, change
     assert len(engine.asked) == 30
 
 
-def test_the_same_records_in_another_file_are_not_generated_again(project: Project, source: Source, tmp_path: Path) -> None:
+def test_the_same_bytes_read_in_another_way_are_another_run(project: Project, tmp_path: Path) -> None:
+    path = tmp_path / "prompts.jsonl"
+    path.write_text('{"prompt": "Write 12 lines."}\n')
+    named_text = tmp_path / "prompts.txt"
+    named_text.write_bytes(path.read_bytes())
+    found = []
+    for file, format in ((path, None), (path, "text"), (named_text, None)):
+        with opened(str(file)) as read, Augmentation(project, JOB, Input(read, format=format), "m", 1) as augmentation:
+            augmentation.plan()
+            augmentation.work(lambda: ScriptedEngine(refined), lambda: False, lambda event: None)
+            found.append(next(augmentation.results())[1]["instruction"])
+    assert found == ["Write 12 lines.", '{"prompt": "Write 12 lines."}', '{"prompt": "Write 12 lines."}']
+
+
+def test_lines_set_aside_are_saved_before_the_plan_counts_as_complete(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "prompts.jsonl"
+    path.write_text('{"prompt": "Write 12 lines."}\n{"prompt": \n')
+    planned = items.add_quarantined
+
+    def check(project: Project, run: Run, lines: Iterable[Quarantined]) -> int:
+        assert run.total is None
+        return planned(project, run, lines)
+
+    monkeypatch.setattr(items, "add_quarantined", check)
+    with opened(str(path)) as read, Augmentation(project, JOB, Input(read), "m", 1) as augmentation:
+        assert augmentation.plan() == 1
+    with opened(str(path)) as read, Augmentation(project, JOB, Input(read), "m", 1) as augmentation:
+        augmentation.plan()
+        summary = augmentation.work(lambda: ScriptedEngine(refined), lambda: False, lambda event: None)
+    assert [line.line for line in summary.quarantined] == [2]
+
+
+def test_a_restart_of_the_engine_is_no_rejection_and_all_answers_count(project: Project, source: Source) -> None:
+    class Restarting(ScriptedEngine):
+        def poll(self, timeout_s: float) -> Iterable[Event]:
+            return [Restarted("SIGSEGV: oops", 3), *super().poll(timeout_s)]
+
+    summary = run(project, JOB, source, Restarting(refined))
+    assert summary.reasons == {}
+    assert summary.completion_tokens == sum(len(str(line["refined"]).split()) for line in lines(project, JOB, source))
+
+
+def test_the_same_records_in_another_file_are_not_generated_again(
+    project: Project, source: Source, tmp_path: Path
+) -> None:
     run(project, JOB, source, ScriptedEngine(refined))
     more = tmp_path / "more.txt"
     more.write_text("\n".join([*PROMPTS, "A new prompt about 99 things."]))
@@ -213,7 +261,9 @@ def test_expansions_like_their_seed_or_one_another_are_rejected(project: Project
     assert set(summary.reasons) == {"too like another"}
 
 
-def test_a_record_in_a_language_that_the_model_does_not_know_is_not_given_to_it(project: Project, tmp_path: Path) -> None:
+def test_a_record_in_a_language_that_the_model_does_not_know_is_not_given_to_it(
+    project: Project, tmp_path: Path
+) -> None:
     path = tmp_path / "mixed.txt"
     path.write_text("Write about rivers.\n写一首关于大海的诗，要求押韵，并且包含三种颜色。\n")
     engine = ScriptedEngine(refined)

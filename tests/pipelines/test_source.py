@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -28,7 +31,25 @@ def test_a_pipe_can_be_read_again_while_the_block_lasts() -> None:
     assert not source.path.exists()
 
 
+def test_a_named_pipe_is_read_once_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_bytes, args=(b"hello\n" * 50_000,))
+    writer.start()
+    with opened(str(path)) as source:
+        assert source.name == str(path)
+        assert source.path.read_bytes() == b"hello\n" * 50_000
+    writer.join()
+    assert not source.path.exists()
+
+
+def test_no_standard_input_at_all_is_an_input_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(InputError, match="nothing is piped in"), opened("-"):
+        pass
+
+
 @pytest.mark.parametrize("name", ["missing.txt", "."])
 def test_what_cannot_be_read_is_an_input_error(name: str) -> None:
-    with pytest.raises(InputError, match="no such file|is a folder"), opened(name):
+    with pytest.raises(InputError, match=r"no such file|is a folder"), opened(name):
         pass

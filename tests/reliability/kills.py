@@ -47,9 +47,7 @@ class Report:
     @property
     def clean(self) -> bool:
         """Return whether nothing went wrong."""
-        return not (
-            self.lost or self.duplicated or self.changed or self.damaged or self.orphans or self.wrong_lines
-        )
+        return not (self.lost or self.duplicated or self.changed or self.damaged or self.orphans or self.wrong_lines)
 
     def lines(self) -> list[str]:
         """Return the report for people."""
@@ -58,7 +56,8 @@ class Report:
             f"kills: {self.kills} ({phases})",
             f"runs finished: {self.runs}, records each: {self.records}",
             f"lost: {self.lost} · duplicated: {self.duplicated} · changed after they were saved: {self.changed}",
-            f"damaged databases: {self.damaged} · engines left behind: {self.orphans} · wrong lines: {self.wrong_lines}",
+            f"damaged databases: {self.damaged} · engines left behind: {self.orphans}",
+            f"wrong lines: {self.wrong_lines}",
         ]
 
 
@@ -121,6 +120,7 @@ class Torment:
         """Compare the project with what it held before the kill."""
         if not self.database.exists() or self.database.stat().st_size == 0:
             self.report.killed_while["starting"] += 1
+            self.report.lost += len(before)
             return {}
         with sqlite3.connect(self.database) as connection:
             if connection.execute("PRAGMA integrity_check").fetchone() != ("ok",):
@@ -128,6 +128,7 @@ class Torment:
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
         if "items" not in tables:
             self.report.killed_while["starting"] += 1
+            self.report.lost += len(before)
             return {}
         now = self._settled()
         self.report.lost += len(before.keys() - now.keys())

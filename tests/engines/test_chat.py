@@ -1,0 +1,42 @@
+"""Chat templates: what a model's own template gets, and what becomes of one that fails."""
+
+from __future__ import annotations
+
+import pytest
+
+from augtui.domain.templates import Message
+from augtui.engines.chat import ChatTemplate, TemplateError
+
+MESSAGES = (Message("system", "Be brief."), Message("user", "{{ 7 * 7 }}"))
+
+
+def test_a_model_without_a_template_is_asked_in_chatml() -> None:
+    assert ChatTemplate(None).render(MESSAGES) == (
+        "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n{{ 7 * 7 }}<|im_end|>\n<|im_start|>assistant\n"
+    )
+
+
+def test_a_template_may_write_the_tokens_that_begin_and_end_a_text() -> None:
+    template = ChatTemplate("{{ bos_token }}{{ messages[1].content }}{{ eos_token }}", bos="<s>", eos="</s>")
+    assert template.render(MESSAGES) == "<s>{{ 7 * 7 }}</s>"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% if %}",
+        "{{ 1 / 0 }}",
+        "{{ messages['x'].y }}",
+        "{{ raise_exception('no system role') }}",
+        "{{ (1).__class__.x }}",
+    ],
+)
+def test_a_template_that_fails_is_one_kind_of_error(source: str) -> None:
+    with pytest.raises(TemplateError, match=r"chat template|no system role"):
+        ChatTemplate(source)
+
+
+def test_a_template_that_never_ends_is_refused() -> None:
+    endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    with pytest.raises(TemplateError, match="ran for more than"):
+        ChatTemplate(endless)
