@@ -67,6 +67,8 @@ class Task:
         """Read an answer; whatever does not hold exactly what was asked for is `Unparsed`, never guessed at."""
         if finish_reason == "length":
             return Unparsed("cut off", "the answer reached its longest length")
+        if finish_reason == "loop":
+            return Unparsed("repetition", "the answer repeated itself without end")
         text = text.strip()
         if not text:
             return Unparsed("empty answer")

@@ -8,8 +8,9 @@ from typing import Literal, Protocol
 
 from augtui.domain.templates import Message
 
-FinishReason = Literal["stop", "length"]
-"""`stop`: the model ended its answer (EOS or a stop string); `length`: it was cut at `max_tokens`."""
+FinishReason = Literal["stop", "length", "loop"]
+"""`stop`: the model ended its answer (EOS or a stop string); `length`: it was cut at `max_tokens`; `loop`: it repeated
+itself without end (`augtui.engines.loops`) and was cut there."""
 
 
 @dataclass(frozen=True, slots=True)

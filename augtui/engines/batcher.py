@@ -23,12 +23,14 @@ from augtui.engines.base import (
     Progress,
     Request,
 )
+from augtui.engines.loops import CHECK_EVERY, loops
 from augtui.engines.native import Context, Model, Sampler, tokens_in_common
 
 LEAST_SHARED_PREFIX = 8
 """Shorter common prefixes (tokens) are not worth a sequence of their own."""
 
-Render = Callable[[Request], str]
+Encode = Callable[[Request], list[int]]
+"""A request to the tokens of its prompt; may raise anything."""
 
 
 class Overflow(Exception):
@@ -63,6 +65,7 @@ class _Slot:
     place: int = -1
     """Where this step's logits are, or -1."""
     drawn: int = 0
+    answer: list[int] = field(default_factory=list)
     first_token: float = 0.0
     text: str = ""
     decoder: codecs.IncrementalDecoder = field(default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace"))
@@ -71,13 +74,13 @@ class _Slot:
 class Batcher:
     """Owns a context and turns requests into completions, step by step."""
 
-    def __init__(self, model: Model, context: Context, slots: int, sequence_tokens: int, render: Render) -> None:
+    def __init__(self, model: Model, context: Context, slots: int, sequence_tokens: int, encode: Encode) -> None:
         """Serve `slots` requests at a time, each of at most `sequence_tokens` prompt plus answer."""
         self.model = model
         self.context = context
         self.sequence_tokens = sequence_tokens
         self.slots = slots
-        self._render = render
+        self._encode = encode
         self._free = list(range(slots - 1, -1, -1))
         self._prefix_sequence = slots
         self._prefix: list[int] = []
@@ -96,7 +99,7 @@ class Batcher:
     def submit(self, request: Request) -> Failure | None:
         """Queue a request; returns a failure if it can never be served."""
         try:
-            tokens = self.model.prompt(self._render(request))
+            tokens = self._encode(request)
             if not tokens:
                 raise ValueError("the chat template makes an empty prompt of it")
             answer_tokens = self._answer_tokens(len(tokens), request.sampling.max_tokens)
@@ -172,13 +175,16 @@ class Batcher:
             return "stop"
         slot.pending = token
         slot.drawn += 1
+        slot.answer.append(token)
         self.completion_tokens += 1
         fresh = slot.decoder.decode(self.model.piece(token))
         if fresh:
             slot.text += fresh
             if self._stopped(slot, len(fresh)):
                 return "stop"
-        return "length" if slot.drawn >= slot.answer_tokens else None
+        if slot.drawn >= slot.answer_tokens:
+            return "length"
+        return "loop" if slot.drawn % CHECK_EVERY == 0 and loops(slot.answer) else None
 
     @staticmethod
     def _stopped(slot: _Slot, fresh: int) -> bool:
@@ -192,7 +198,7 @@ class Batcher:
         return True
 
     def _complete(self, slot: _Slot, reason: FinishReason) -> Completion:
-        if reason == "length":
+        if reason != "stop":
             slot.text += slot.decoder.decode(b"", final=True)
         self._release(slot)
         now = time.monotonic()

@@ -57,6 +57,12 @@ class Model:
         """Return whether `token` ends an answer."""
         return token in self.end_tokens or bool(lib.llama_vocab_is_eog(self.vocab, token))
 
+    def control_texts(self) -> frozenset[str]:
+        """Return the texts that the vocabulary reads as control tokens, such as `<|im_end|>`."""
+        special = (token for token in range(self.n_vocab) if lib.llama_vocab_is_control(self.vocab, token))
+        texts = (lib.llama_vocab_get_text(self.vocab, token) for token in special)
+        return frozenset(text.decode("utf-8", "replace") for text in texts if text)
+
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """Return the tokens of `text`; `special` reads `<|im_start|>` and its like as the tokens they name."""
         data = text.encode("utf-8", "replace")

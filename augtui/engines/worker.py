@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from augtui.engines import wire
-from augtui.engines.base import Failure, ModelInfo, Request
+from augtui.engines.base import Failure, ModelInfo
 
 PARENT = "AUGTUI_ENGINE_PARENT"
 """Environment variable with the process id of the parent."""
@@ -170,6 +170,7 @@ def _load(options: dict[str, Any]) -> tuple[Any, ModelInfo]:
     from augtui.engines.batcher import Batcher
     from augtui.engines.chat import ChatTemplate
     from augtui.engines.native import Context, ContextPlan, Model
+    from augtui.engines.prompts import PromptEncoder
 
     model = Model(Path(options["path"]), gpu_layers=options.get("gpu_layers", -1))
     template = ChatTemplate(model.chat_template(), bos=model.bos, eos=model.eos)
@@ -180,10 +181,8 @@ def _load(options: dict[str, Any]) -> tuple[Any, ModelInfo]:
     plan = ContextPlan(cells, slots + 1, BATCH_TOKENS, options.get("threads") or physical_cores())
     context = Context(model, plan)
 
-    def render(request: Request) -> str:
-        return template.render(request.messages)
-
-    batcher = Batcher(model, context, slots, min(sequence_tokens, context.cells), render)
+    encode = PromptEncoder(model, template)
+    batcher = Batcher(model, context, slots, min(sequence_tokens, context.cells), encode)
     info = ModelInfo(
         description=model.description,
         parameters=model.parameters,
