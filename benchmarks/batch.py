@@ -1,6 +1,6 @@
 """Tokens a second of augtui's engine against what one would write without it, in one run, taking turns.
 
-    python -m benchmarks.batch --model qwen2-0.5b-shape-q8_0.gguf [--slots 16 32] [--prompts 64] [--tokens 64] [--rounds 2]
+    python -m benchmarks.batch --model qwen2-0.5b-shape-q8_0.gguf [--slots 16 32] [--prompts 64] [--tokens 64]
 
 Both get the same prompts (Table 9, about 60 tokens each), the same sampling and the same answer lengths, on the same
 threads. `loop` is llama-cpp-python's `create_chat_completion`, one prompt after the other, with its own prefix reuse.
@@ -28,10 +28,38 @@ from augtui.domain.tasks import REFINE
 from augtui.engines.base import Completion, Failure, Progress, Request, Sampling
 from augtui.engines.client import EngineOptions, LlamaEngine
 
-WORDS = (
-    "plan write explain garden travel river history budget student music energy market recipe winter photo budget "
-    "python server design report teacher planet animal bridge coffee window camera doctor island ticket forest"
-).split()
+WORDS = [
+    "plan",
+    "write",
+    "explain",
+    "garden",
+    "travel",
+    "river",
+    "history",
+    "budget",
+    "student",
+    "music",
+    "energy",
+    "market",
+    "recipe",
+    "winter",
+    "photo",
+    "python",
+    "server",
+    "design",
+    "report",
+    "teacher",
+    "planet",
+    "animal",
+    "bridge",
+    "coffee",
+    "window",
+    "camera",
+    "doctor",
+    "island",
+    "ticket",
+    "forest",
+]
 SEED = 7
 
 
@@ -62,9 +90,14 @@ def main() -> None:
         for name, runs in figures.items()
     ]
     if arguments.json:
-        print(json.dumps({"model": arguments.model.name, "machine": _machine(), "threads": arguments.threads, "rows": rows}))
+        print(
+            json.dumps(
+                {"model": arguments.model.name, "machine": _machine(), "threads": arguments.threads, "rows": rows}
+            )
+        )
         return
-    print(f"{arguments.model.name} · {arguments.prompts} prompts x {arguments.tokens} tokens · {arguments.threads} threads")
+    shape = f"{arguments.prompts} prompts x {arguments.tokens} tokens"
+    print(f"{arguments.model.name} · {shape} · {arguments.threads} threads")
     print(f"{'':<16} {'tok/s':>8} {'ratio':>6} {'prefilled':>10} {'peak RSS':>9}")
     for row in rows:
         prefilled, rss = row.get("prompt_tokens", 0), row.get("peak_rss_bytes", 0) / 2**20

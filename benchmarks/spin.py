@@ -23,7 +23,7 @@ from augtui.engines.base import Completion, Failure, Request, Sampling
 from augtui.engines.client import EngineOptions, LlamaEngine
 from augtui.models import catalog
 
-SPINS = {"libgomp's default": "300000", "augtui's": "2000", "none": "0"}
+SPINS = {"libgomp's default": "300000", "augtui's": "5000", "none": "0"}
 BUSY = "while True: pass"
 
 

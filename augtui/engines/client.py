@@ -193,7 +193,7 @@ class LlamaEngine:
         environment["GGML_NO_BACKTRACE"] = "1"  # else an abort starts a debugger
         # By default OpenMP's threads spin for milliseconds at every barrier: with anything else running on the machine
         # they wait for a thread that is not running, and generation is several times slower (docs/performance.md).
-        environment.setdefault("GOMP_SPINCOUNT", "2000")
+        environment.setdefault("GOMP_SPINCOUNT", "5000")
         environment["AUGTUI_ENGINE_PARENT"] = str(os.getpid())
         with self._open_log() as log:
             child = subprocess.Popen(

@@ -7,6 +7,7 @@ Needs tmux.
 
 from __future__ import annotations
 
+import io
 import subprocess
 import tempfile
 import time
@@ -49,7 +50,7 @@ def picture(name: str, commands: list[str]) -> None:
             screen = tmux("capture-pane", "-t", SESSION, "-e", "-p", "-S", "0")
         finally:
             tmux("kill-session", "-t", SESSION)
-    console = Console(record=True, width=COLUMNS, file=Path("/dev/null").open("w"))
+    console = Console(record=True, width=COLUMNS, file=io.StringIO())
     console.print(Text.from_ansi(screen.rstrip().removesuffix("$")))
     console.save_svg(str(FOLDER / f"{name}.svg"), title=f"augtui {name}" if name == "refine" else "augtui")
     print(f"{name}.svg")

@@ -45,7 +45,9 @@ def test_tables_9_and_10_are_a_system_prompt_and_the_bare_instruction() -> None:
 def test_table_11_continues_the_pairs() -> None:
     pairs = [{"instruction": "a", "response": "b"}, {"instruction": "c", "response": "d"}]
     user = templates.load("pairs").render(pairs=pairs)[1].content
-    assert user == "### Instruction:\na\n\n### Response:\nb\n\n### Instruction:\nc\n\n### Response:\nd\n\n### Instruction:"
+    assert (
+        user == "### Instruction:\na\n\n### Response:\nb\n\n### Instruction:\nc\n\n### Response:\nd\n\n### Instruction:"
+    )
 
 
 def test_table_7_has_no_system_prompt_and_keeps_its_variables() -> None:
@@ -69,7 +71,9 @@ def test_a_record_is_put_in_as_it_is(text: str) -> None:
     assert text in templates.load("refine-general").render(instruction=text)[0].content
 
 
-@pytest.mark.parametrize("text", ["{{ 7 * 7 }}", "{% for x in range(10**9) %}{% endfor %}", "{# gone #}", "{{ cycler }}"])
+@pytest.mark.parametrize(
+    "text", ["{{ 7 * 7 }}", "{% for x in range(10**9) %}{% endfor %}", "{# gone #}", "{{ cycler }}"]
+)
 def test_template_source_in_a_record_stays_text(text: str) -> None:
     assert text in templates.load("expand-general").render(instruction=text, task_type=None)[1].content
 
