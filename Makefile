@@ -47,7 +47,7 @@ $(BIN)/python:
 # $(call install,what to say,what to install): says every quarter of a minute that it is still at work.
 define install
 	@echo "$(1)"
-	@( while sleep 15; do s=$$((s + 15)); echo "  still at it: $$s s"; done ) & beat=$$!; \
+	@( while sleep 15 >/dev/null 2>&1; do s=$$((s + 15)); echo "  still at it: $$s s"; done ) & beat=$$!; \
 	trap 'kill $$beat 2>/dev/null' EXIT; \
 	$(BIN)/python -m pip install --quiet --prefer-binary --constraint constraints.txt $(2) || \
 	  { echo "The installation failed. A C++ compiler is needed (Debian: apt install g++; macOS: xcode-select --install)."; exit 1; }

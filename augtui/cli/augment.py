@@ -33,6 +33,10 @@ SHOW_CURSOR = b"\x1b[?25h"
 """A progress bar hides it (xterm control sequences, DECTCEM)."""
 
 
+LOG_DAYS = 7
+"""An engine log that was left behind is kept so long."""
+
+
 def augment(
     task: str,
     file: str,
@@ -101,6 +105,10 @@ def _job(task: str, samples: int, settings: Settings, model: catalog.Model, sha2
 def _engine(model: Path, settings: Settings) -> Iterator[LlamaEngine]:
     """Yield an engine that ends with the block; its log stays only where an error refers to it."""
     log = locations.logs() / f"engine-{os.getpid()}.log"
+    for old in locations.logs().glob("engine-*.log"):  # of processes that were killed
+        with suppress(OSError):
+            if time.time() - old.stat().st_mtime > LOG_DAYS * 86_400:
+                old.unlink()
     engine = LlamaEngine(model, EngineOptions(slots=settings.slots, threads=settings.threads), log_path=log)
     telling = False
     try:
