@@ -23,8 +23,8 @@ SESSION = "augtui-picture"
 PICTURES = {
     "refine": ["augtui refine --file examples/prompts.txt --limit 4"],
     "resume": [
-        "seq -f 'Describe station number %g' 300 > many.txt",
-        "augtui refine --file many.txt -o refined.jsonl & sleep 3; kill -9 $!; wait",
+        "seq -f 'Describe station number %g for a guide book' 400 > many.txt",
+        "augtui refine --file many.txt -o refined.jsonl & sleep 2.5; kill -9 $!; wait",
         "augtui refine --file many.txt -o refined.jsonl",
         "augtui runs ls",
     ],

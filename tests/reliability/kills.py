@@ -134,11 +134,17 @@ class Torment:
         self.report.lost += len(before.keys() - now.keys())
         self.report.changed += sum(now[key] != value for key, value in before.items() if key in now)
         self.report.killed_while["starting" if now.keys() == before.keys() else "generating"] += 1
-        if output.exists():
-            self.report.wrong_lines += 1  # an unfinished run has no output
+        if output.exists() and not self._is_whole(output):
+            self.report.wrong_lines += (
+                1  # the file is there whole, killed between its last line and the exit, or not at all
+            )
         if _engine_of(pid):
             self.report.orphans += 1
         return now
+
+    def _is_whole(self, output: Path) -> bool:
+        lines = [json.loads(line) for line in output.read_text().splitlines()]
+        return [line["instruction"] for line in lines] == self.prompts
 
     def _judge(self, output: Path, number: int) -> None:
         lines = [json.loads(line) for line in output.read_text().splitlines()]
