@@ -26,7 +26,8 @@ from typing import Any
 from augtui.domain.records import Record
 from augtui.domain.tasks import REFINE
 from augtui.engines.base import Completion, Failure, Progress, Request, Sampling
-from augtui.engines.client import EngineOptions, LlamaEngine
+from augtui.engines.client import LocalEngine
+from augtui.engines.options import EngineOptions
 
 WORDS = [
     "plan",
@@ -131,7 +132,7 @@ def _engine(arguments: argparse.Namespace, slots: int) -> dict[str, Any]:
     requests = _requests(arguments)
     with tempfile.TemporaryDirectory() as folder:
         options = EngineOptions(slots=slots, threads=arguments.threads)
-        engine = LlamaEngine(arguments.model, options, log_path=Path(folder) / "log")
+        engine = LocalEngine(arguments.model, options, log_path=Path(folder) / "log")
         _ = engine.model
         started = time.perf_counter()
         engine.submit(requests)

@@ -20,7 +20,8 @@ from pathlib import Path
 from augtui.domain.records import Record
 from augtui.domain.tasks import REFINE
 from augtui.engines.base import Completion, Failure, Request, Sampling
-from augtui.engines.client import EngineOptions, LlamaEngine
+from augtui.engines.client import LocalEngine
+from augtui.engines.options import EngineOptions
 from augtui.models import catalog
 
 SPINS = {"libgomp's default": "300000", "augtui's": "5000", "none": "0"}
@@ -65,7 +66,7 @@ def measure(path: Path, spins: str, prompts: int, tokens: int) -> float:
         for n in range(prompts)
     ]
     with tempfile.TemporaryDirectory() as folder:
-        engine = LlamaEngine(path, EngineOptions(slots=16), log_path=Path(folder) / "log")
+        engine = LocalEngine(path, EngineOptions(slots=16), log_path=Path(folder) / "log")
         _ = engine.model
         started = time.perf_counter()
         engine.submit(requests)

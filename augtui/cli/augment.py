@@ -18,7 +18,8 @@ from augtui.cli.display import Display, display_for
 from augtui.domain.guard import Strictness
 from augtui.domain.tasks import TASKS
 from augtui.engines.base import Sampling
-from augtui.engines.client import EngineOptions, LlamaEngine
+from augtui.engines.client import LocalEngine
+from augtui.engines.options import EngineOptions
 from augtui.errors import EngineError, ExitCode, ModelError, OutputError
 from augtui.models import catalog, checksums
 from augtui.pipelines import export, source
@@ -102,14 +103,14 @@ def _job(task: str, samples: int, settings: Settings, model: catalog.Model, sha2
 
 
 @contextmanager
-def _engine(model: Path, settings: Settings) -> Iterator[LlamaEngine]:
+def _engine(model: Path, settings: Settings) -> Iterator[LocalEngine]:
     """Yield an engine that ends with the block; its log stays only where an error refers to it."""
     log = locations.logs() / f"engine-{os.getpid()}.log"
     for old in locations.logs().glob("engine-*.log"):  # of processes that were killed
         with suppress(OSError):
             if time.time() - old.stat().st_mtime > LOG_DAYS * 86_400:
                 old.unlink()
-    engine = LlamaEngine(model, EngineOptions(slots=settings.slots, threads=settings.threads), log_path=log)
+    engine = LocalEngine(model, EngineOptions(slots=settings.slots, threads=settings.threads), log_path=log)
     telling = False
     try:
         yield engine
@@ -122,7 +123,7 @@ def _engine(model: Path, settings: Settings) -> Iterator[LlamaEngine]:
             log.unlink(missing_ok=True)
 
 
-def _work(run: Augmentation, engine: LlamaEngine, stop: _Interruption, display: Display) -> Summary:
+def _work(run: Augmentation, engine: LocalEngine, stop: _Interruption, display: Display) -> Summary:
     display.begin(run.run, run.counts())
     written = 0
     due, looked = False, 0.0
@@ -143,7 +144,7 @@ def _work(run: Augmentation, engine: LlamaEngine, stop: _Interruption, display: 
             display.result(line)
             written = position + 1
 
-    def ready() -> LlamaEngine:
+    def ready() -> LocalEngine:
         display.say("loading the model")
         info = engine.model
         display.loaded(info)
@@ -186,7 +187,7 @@ class _Interruption:
     def __init__(self) -> None:
         self.graceful = False
         """Whether somebody asks this object; until then an interruption is raised where it comes."""
-        self.engine: LlamaEngine | None = None
+        self.engine: LocalEngine | None = None
         self._asked = False
         self._former: dict[int, Any] = {}
 

@@ -43,6 +43,34 @@ class Request:
     messages: tuple[Message, ...]
     seed: int = 0
     sampling: Sampling = field(default_factory=Sampling)
+    schema: str | None = None
+    """A JSON schema (as JSON text) that the answer must satisfy; not together with `grammar`."""
+    grammar: str | None = None
+    """A GBNF grammar that the answer must follow, from its rule `root`
+    (https://github.com/ggml-org/llama.cpp/blob/master/grammars/README.md)."""
+    adapter: str | None = None
+    """The LoRA adapter to answer with, by the name it was loaded under; None is the base model."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRequest:
+    """How likely is `answer` after `messages`, and by itself? (The two sides of IFD, https://arxiv.org/abs/2308.12032.)"""
+
+    id: str
+    messages: tuple[Message, ...]
+    answer: str
+    adapter: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedRequest:
+    """A text to be turned into a vector."""
+
+    id: str
+    text: str
+
+
+Work = Request | ScoreRequest | EmbedRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +90,48 @@ class Completion:
     """From submission to the first token of the answer."""
     duration_s: float
     """From submission to the end of the answer."""
+    drafted_tokens: int = 0
+    """Tokens that speculation proposed for this answer."""
+    confirmed_tokens: int = 0
+    """Those of them that the model would have drawn itself, and that are part of the answer."""
+    cost: float | None = None
+    """What the answer cost, in US dollars, where the engine is paid for; retries included."""
 
 
-FailureCode = Literal["context overflow", "engine died", "bad request", "cancelled"]
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Log-likelihoods (natural logarithm) of the tokens of an answer, in order."""
+
+    id: str
+    given: tuple[float, ...]
+    """log p(token | instruction, earlier tokens of the answer), one for each token of the answer."""
+    alone: tuple[float, ...]
+    """log p(token | earlier tokens of the answer). Where the model has no token that begins every text, nothing
+    predicts the first one, and there is one value less than in `given`."""
+    prompt_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """A text as the mean of its tokens' last hidden states, of length (L2 norm) 1."""
+
+    id: str
+    vector: tuple[float, ...]
+    tokens: int
+
+
+FailureCode = Literal[
+    "context overflow",
+    "engine died",
+    "bad request",
+    "cancelled",
+    "unsupported",
+    "refused",
+    "unreachable",
+    "budget",
+]
+"""`unsupported`: this engine cannot do such work at all; `refused`: the server rejected the request for good;
+`unreachable`: every retry failed; `budget`: the money is spent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +141,27 @@ class Failure:
     id: str
     code: FailureCode
     detail: str
+
+
+@dataclass(slots=True)
+class Timing:
+    """Where an engine's time went since it was started, in seconds, and the tokens that it bought.
+
+    A step computes prompt tokens, answer tokens, or both; the rates of prefill and decode come from the pure ones.
+    """
+
+    prefill_s: float = 0.0
+    prefill_tokens: int = 0
+    decode_s: float = 0.0
+    decode_tokens: int = 0
+    """Tokens of answers that came out of steps without prompts: confirmed drafts count, refuted ones do not."""
+    mixed_s: float = 0.0
+    mixed_prompt_tokens: int = 0
+    mixed_answer_tokens: int = 0
+    sampling_s: float = 0.0
+    other_s: float = 0.0
+    """Building batches, texts and messages: whatever is neither computing nor sampling, while there was work."""
+    steps: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +177,9 @@ class Progress:
     """Cells of the KV cache in use or reserved."""
     context_size: int
     rss_bytes: int
+    timing: Timing = field(default_factory=lambda: Timing())
+    cost: float | None = None
+    """US dollars spent since the engine was started, where it is paid for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +190,9 @@ class Restarted:
     requeued: int
 
 
-Event = Completion | Failure | Progress | Restarted
+Outcome = Completion | Score | Embedding | Failure
+"""Each piece of work ends in exactly one of these."""
+Event = Outcome | Progress | Restarted
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,17 +209,24 @@ class ModelInfo:
     """Longest prompt plus answer (tokens) that this engine takes."""
     slots: int
     metadata: dict[str, str] = field(default_factory=dict)
+    context_cells: int = 0
+    """Tokens that the KV cache holds, of all sequences together."""
+    cache_bytes: int = 0
+    """Size of the KV cache."""
+    threads: int = 0
+    gpu_layers: int = 0
+    adapters: tuple[str, ...] = ()
 
 
 class Engine(Protocol):
-    """Turns requests into completions, many at a time; one thread owns an engine."""
+    """Turns work into outcomes, many at a time; one thread owns an engine."""
 
     @property
     def model(self) -> ModelInfo:
         """Return what was loaded; starts the engine if need be."""
 
-    def submit(self, requests: Sequence[Request]) -> None:
-        """Queue requests; each ends in exactly one `Completion` or `Failure`."""
+    def submit(self, requests: Sequence[Work]) -> None:
+        """Queue work; each piece ends in exactly one `Outcome`."""
 
     def poll(self, timeout_s: float) -> Iterable[Event]:
         """Return what happened since the last call, waiting up to `timeout_s` for a first event."""

@@ -20,8 +20,10 @@ from augtui.engines.base import (
     Completion,
     Failure,
     FinishReason,
+    ModelInfo,
     Progress,
     Request,
+    Work,
 )
 from augtui.engines.loops import CHECK_EVERY, loops
 from augtui.engines.native import Context, Model, Sampler, tokens_in_common
@@ -74,12 +76,13 @@ class _Slot:
 class Batcher:
     """Owns a context and turns requests into completions, step by step."""
 
-    def __init__(self, model: Model, context: Context, slots: int, sequence_tokens: int, encode: Encode) -> None:
-        """Serve `slots` requests at a time, each of at most `sequence_tokens` prompt plus answer."""
-        self.model = model
+    def __init__(self, weights: Model, context: Context, info: ModelInfo, encode: Encode) -> None:
+        """Serve `info.slots` requests at a time, each of at most `info.context_sequence` prompt plus answer."""
+        self.weights = weights
         self.context = context
-        self.sequence_tokens = sequence_tokens
-        self.slots = slots
+        self.model = info
+        self.sequence_tokens = info.context_sequence
+        self.slots = slots = info.slots
         self._encode = encode
         self._free = list(range(slots - 1, -1, -1))
         self._prefix_sequence = slots
@@ -96,8 +99,11 @@ class Batcher:
         """Return whether any request is waiting or under way."""
         return bool(self._active or self._waiting)
 
-    def submit(self, request: Request) -> Failure | None:
+    def submit(self, work: Work) -> Failure | None:
         """Queue a request; returns a failure if it can never be served."""
+        if not isinstance(work, Request):
+            return Failure(work.id, "unsupported", "not yet")
+        request = work
         try:
             tokens = self._encode(request)
             if not tokens:
@@ -171,13 +177,13 @@ class Batcher:
                 yield self._complete(slot, reason)
 
     def _accept(self, slot: _Slot, token: int) -> FinishReason | None:
-        if self.model.is_end(token):
+        if self.weights.is_end(token):
             return "stop"
         slot.pending = token
         slot.drawn += 1
         slot.answer.append(token)
         self.completion_tokens += 1
-        fresh = slot.decoder.decode(self.model.piece(token))
+        fresh = slot.decoder.decode(self.weights.piece(token))
         if fresh:
             slot.text += fresh
             if self._stopped(slot, len(fresh)):
@@ -263,7 +269,7 @@ class Batcher:
         """Compute a new shared prefix when the queue has one and the present prefix does not serve it."""
         if tokens_in_common(self._prefix, tokens) >= LEAST_SHARED_PREFIX or len(self._waiting) < 2:
             return
-        if not self.model.shares_prefixes:
+        if not self.weights.shares_prefixes:
             return
         length = min(tokens_in_common(tokens, other.tokens) for other in list(self._waiting)[1:9])
         length = min(length, len(tokens) - 1)

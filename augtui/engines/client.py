@@ -1,4 +1,4 @@
-"""The llama.cpp engine as its users see it: a supervised child process.
+"""A local engine as its users see it: a supervised child process.
 
 A crash, a hang or the end of memory takes the child only. It is started again and what was in flight is queued again;
 requests that were being computed when it died are run alone first, and one that kills it alone twice is set aside.
@@ -16,13 +16,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import augtui
 from augtui.engines import wire
-from augtui.engines.base import Event, Failure, ModelInfo, Progress, Request, Restarted
+from augtui.engines.base import Event, Failure, ModelInfo, Progress, Restarted, Work
+from augtui.engines.options import EngineOptions
 from augtui.errors import EngineError, ModelError
 
 BEAT_LIMIT_S = 10.0
@@ -43,19 +43,8 @@ WINDOW = 3
 """The child holds at most this many requests per slot; the rest wait here, where nothing can kill them."""
 
 
-@dataclass(frozen=True, slots=True)
-class EngineOptions:
-    """How the model is loaded; None leaves the choice to the worker."""
-
-    slots: int = 16
-    threads: int | None = None
-    sequence_tokens: int | None = None
-    gpu_layers: int = -1
-    cells: int | None = None
-
-
-class LlamaEngine:
-    """Runs one GGUF model in a child process; see `augtui.engines.base.Engine`."""
+class LocalEngine:
+    """Runs one model in a child process; see `augtui.engines.base.Engine`."""
 
     def __init__(
         self,
@@ -75,7 +64,7 @@ class LlamaEngine:
         self._beat_limit_s = beat_limit_s
         self._lock = threading.RLock()
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-        self._outstanding: dict[str, Request] = {}
+        self._outstanding: dict[str, Work] = {}
         self._sent: set[str] = set()
         self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._admitted: set[str] = set()
@@ -111,7 +100,7 @@ class LlamaEngine:
         child = self._child
         return child.pid if child is not None and child.poll() is None else None
 
-    def submit(self, requests: Sequence[Request]) -> None:
+    def submit(self, requests: Sequence[Work]) -> None:
         """Queue requests, starting the engine if need be; raises ModelError or EngineError."""
         _ = self.model
         with self._lock:
@@ -214,18 +203,7 @@ class LlamaEngine:
             if self._closing:  # meanwhile, by a thread that saw no child to end
                 child.kill()
             else:
-                options = self._options
-                self._send(
-                    {
-                        "op": "load",
-                        "path": str(self._path),
-                        "slots": options.slots,
-                        "threads": options.threads,
-                        "sequence_tokens": options.sequence_tokens,
-                        "gpu_layers": options.gpu_layers,
-                        "cells": options.cells,
-                    }
-                )
+                self._send({"op": "load", "path": str(self._path), "options": self._options.pack()})
         return child
 
     def _open_log(self) -> IO[bytes]:
@@ -359,7 +337,7 @@ class LlamaEngine:
                     chosen.append(name)
         if chosen:
             self._sent.update(chosen)
-            packed = [wire.pack_request(self._outstanding[name]) for name in chosen]
+            packed = [wire.pack_work(self._outstanding[name]) for name in chosen]
             self._send({"op": "submit", "requests": packed})
 
     def _forgive(self, name: str) -> None:

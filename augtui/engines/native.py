@@ -13,13 +13,10 @@ from typing import Any
 
 import llama_cpp as lib
 
+from augtui.engines.backend import LoadError
 from augtui.engines.base import Sampling
 
 PENALTY_WINDOW = 64
-
-
-class LoadError(Exception):
-    """llama.cpp refused the model file; its log says why."""
 
 
 class DecodeError(Exception):

@@ -1,7 +1,8 @@
 """What client and worker say to each other: one JSON object a line, each way.
 
 To the worker: `{"op": "load", …}` once, then `submit`, `cancel`, `close`. From it: `{"event": "ready", …}` or
-`{"event": "refused", …}`, then `admitted` (the ids in the next decode), `completion`, `failure`, `progress` and `beat`.
+`{"event": "refused", …}`, then `admitted` (the ids in the next decode), `completion`, `score`,
+`embedding`, `failure`, `progress` and `beat`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,21 @@ from dataclasses import asdict
 from typing import Any
 
 from augtui.domain.templates import Message
-from augtui.engines.base import Completion, Failure, ModelInfo, Progress, Request, Sampling
+from augtui.engines.base import (
+    Completion,
+    Embedding,
+    EmbedRequest,
+    Failure,
+    ModelInfo,
+    Outcome,
+    Progress,
+    Request,
+    Sampling,
+    Score,
+    ScoreRequest,
+    Timing,
+    Work,
+)
 
 
 def encode(message: Mapping[str, Any]) -> bytes:
@@ -28,38 +43,54 @@ def decode(line: bytes) -> dict[str, Any]:
     return message
 
 
-def pack_request(request: Request) -> dict[str, Any]:
-    """Return a request as JSON values."""
-    return {
-        "id": request.id,
-        "seed": request.seed,
-        "messages": [[message.role, message.content] for message in request.messages],
-        "sampling": asdict(request.sampling),
-    }
+def pack_work(work: Work) -> dict[str, Any]:
+    """Return a piece of work as JSON values, its kind under `kind`."""
+    packed = {"kind": _WORK_NAMES[type(work)], **asdict(work)}
+    if not isinstance(work, EmbedRequest):
+        packed["messages"] = [[message.role, message.content] for message in work.messages]
+    return packed
 
 
-def unpack_request(packed: Mapping[str, Any]) -> Request:
-    """Return the request that `pack_request` packed."""
-    sampling = dict(packed["sampling"])
-    sampling["stop"] = tuple(sampling["stop"])
-    messages = tuple(Message(role, content) for role, content in packed["messages"])
-    return Request(packed["id"], messages, packed["seed"], Sampling(**sampling))
-
-
-def pack_event(event: Completion | Failure | Progress | ModelInfo) -> dict[str, Any]:
-    """Return an event as JSON values, its kind under `event`."""
-    kinds = {Completion: "completion", Failure: "failure", Progress: "progress", ModelInfo: "ready"}
-    return {"event": kinds[type(event)], **asdict(event)}
-
-
-def unpack_event(packed: Mapping[str, Any]) -> Completion | Failure | Progress | ModelInfo:
-    """Return the event that `pack_event` packed; raises KeyError for another kind."""
-    types: dict[str, Any] = {
-        "completion": Completion,
-        "failure": Failure,
-        "progress": Progress,
-        "ready": ModelInfo,
-    }
+def unpack_work(packed: Mapping[str, Any]) -> Work:
+    """Return the work that `pack_work` packed; raises KeyError for another kind."""
     values = dict(packed)
-    event: Completion | Failure | Progress | ModelInfo = types[values.pop("event")](**values)
+    kind = _WORK[values.pop("kind")]
+    if "messages" in values:
+        values["messages"] = tuple(Message(role, content) for role, content in values["messages"])
+    if "sampling" in values:
+        sampling = dict(values["sampling"])
+        sampling["stop"] = tuple(sampling["stop"])
+        values["sampling"] = Sampling(**sampling)
+    work: Work = kind(**values)
+    return work
+
+
+def pack_event(event: Outcome | Progress | ModelInfo) -> dict[str, Any]:
+    """Return an event as JSON values, its kind under `event`."""
+    return {"event": _EVENT_NAMES[type(event)], **asdict(event)}
+
+
+def unpack_event(packed: Mapping[str, Any]) -> Outcome | Progress | ModelInfo:
+    """Return the event that `pack_event` packed; raises KeyError for another kind."""
+    values = dict(packed)
+    kind = _EVENTS[values.pop("event")]
+    for name in _TUPLES & values.keys():
+        values[name] = tuple(values[name])
+    if "timing" in values:
+        values["timing"] = Timing(**values["timing"])
+    event: Outcome | Progress | ModelInfo = kind(**values)
     return event
+
+
+_WORK: dict[str, Any] = {"generate": Request, "score": ScoreRequest, "embed": EmbedRequest}
+_WORK_NAMES = {kind: name for name, kind in _WORK.items()}
+_EVENTS: dict[str, Any] = {
+    "completion": Completion,
+    "score": Score,
+    "embedding": Embedding,
+    "failure": Failure,
+    "progress": Progress,
+    "ready": ModelInfo,
+}
+_EVENT_NAMES = {kind: name for name, kind in _EVENTS.items()}
+_TUPLES = {"given", "alone", "vector", "adapters"}

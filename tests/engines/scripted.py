@@ -100,7 +100,7 @@ def main() -> None:
             os._exit(0)
         if message["op"] != "submit":
             continue
-        requests = [wire.unpack_request(packed) for packed in message["requests"]]  # type: ignore[attr-defined]
+        requests = [wire.unpack_work(packed) for packed in message["requests"]]  # type: ignore[attr-defined]
         if any(request.messages[-1].content == "choke" for request in requests):
             os.kill(os.getpid(), signal.SIGSEGV)
         output.send({"event": "admitted", "ids": [request.id for request in requests]})

@@ -14,17 +14,18 @@ import pytest
 
 from augtui.domain.templates import Message
 from augtui.engines.base import Completion, Event, Failure, Request, Restarted
-from augtui.engines.client import EngineOptions, LlamaEngine
+from augtui.engines.client import LocalEngine
+from augtui.engines.options import EngineOptions
 from augtui.errors import EngineError, ModelError
 from tests.engines import scripted
 
 
 @pytest.fixture
-def engine_of(tmp_path: Path) -> Iterator[Callable[..., LlamaEngine]]:
-    made: list[LlamaEngine] = []
+def engine_of(tmp_path: Path) -> Iterator[Callable[..., LocalEngine]]:
+    made: list[LocalEngine] = []
 
-    def make(*arguments: str, beat_limit_s: float = 5.0) -> LlamaEngine:
-        engine = LlamaEngine(
+    def make(*arguments: str, beat_limit_s: float = 5.0) -> LocalEngine:
+        engine = LocalEngine(
             tmp_path / "model.gguf",
             EngineOptions(slots=4),
             log_path=tmp_path / "engine.log",
@@ -43,7 +44,7 @@ def ask(name: str, prompt: str) -> Request:
     return Request(name, (Message("user", prompt),))
 
 
-def collect(engine: LlamaEngine, count: int, limit_s: float = 30.0) -> list[Event]:
+def collect(engine: LocalEngine, count: int, limit_s: float = 30.0) -> list[Event]:
     """All events until `count` requests have ended."""
     events: list[Event] = []
     deadline = time.monotonic() + limit_s
@@ -61,7 +62,7 @@ def ended(events: list[Event]) -> dict[str, str]:
     }
 
 
-def test_every_request_gets_exactly_one_answer(engine_of: Callable[..., LlamaEngine]) -> None:
+def test_every_request_gets_exactly_one_answer(engine_of: Callable[..., LocalEngine]) -> None:
     engine = engine_of()
     engine.submit([ask(str(number), f"echo answer {number}") for number in range(100)])
     events = collect(engine, 100)
@@ -70,7 +71,7 @@ def test_every_request_gets_exactly_one_answer(engine_of: Callable[..., LlamaEng
 
 
 def test_a_death_is_survived_and_what_was_in_flight_is_answered(
-    engine_of: Callable[..., LlamaEngine], tmp_path: Path
+    engine_of: Callable[..., LocalEngine], tmp_path: Path
 ) -> None:
     engine = engine_of()
     requests = [ask(str(number), f"echo {number}") for number in range(20)]
@@ -84,7 +85,7 @@ def test_a_death_is_survived_and_what_was_in_flight_is_answered(
 
 
 def test_a_request_that_kills_twice_is_set_aside_and_all_others_are_answered(
-    engine_of: Callable[..., LlamaEngine],
+    engine_of: Callable[..., LocalEngine],
 ) -> None:
     engine = engine_of()
     requests = [ask(str(number), f"echo {number}") for number in range(12)]
@@ -95,7 +96,7 @@ def test_a_request_that_kills_twice_is_set_aside_and_all_others_are_answered(
     assert answers == {str(number): str(number) for number in range(12)}
 
 
-def test_a_request_that_cannot_even_be_read_is_set_aside_too(engine_of: Callable[..., LlamaEngine]) -> None:
+def test_a_request_that_cannot_even_be_read_is_set_aside_too(engine_of: Callable[..., LocalEngine]) -> None:
     engine = engine_of()
     requests = [ask(str(number), f"echo {number}") for number in range(12)]
     requests.insert(5, ask("poison", "choke"))
@@ -105,14 +106,14 @@ def test_a_request_that_cannot_even_be_read_is_set_aside_too(engine_of: Callable
     assert answers == {str(number): str(number) for number in range(12)}
 
 
-def test_an_engine_that_dies_of_every_request_is_given_up(engine_of: Callable[..., LlamaEngine]) -> None:
+def test_an_engine_that_dies_of_every_request_is_given_up(engine_of: Callable[..., LocalEngine]) -> None:
     engine = engine_of()
     engine.submit([ask(str(number), "die") for number in range(20)])
     with pytest.raises(EngineError, match="dies on every record"):
         collect(engine, 20)
 
 
-def test_a_suspect_can_be_cancelled_while_the_engine_is_down(engine_of: Callable[..., LlamaEngine]) -> None:
+def test_a_suspect_can_be_cancelled_while_the_engine_is_down(engine_of: Callable[..., LocalEngine]) -> None:
     engine = engine_of()
     engine.submit([ask("poison", "die"), ask("a", "echo a"), ask("b", "echo b")])
     while not any(isinstance(event, Restarted) for event in engine.poll(0.05)):
@@ -121,7 +122,7 @@ def test_a_suspect_can_be_cancelled_while_the_engine_is_down(engine_of: Callable
     assert ended(collect(engine, 3))["b"] == "b"
 
 
-def test_requests_for_a_child_that_does_not_read_hold_up_nobody(engine_of: Callable[..., LlamaEngine]) -> None:
+def test_requests_for_a_child_that_does_not_read_hold_up_nobody(engine_of: Callable[..., LocalEngine]) -> None:
     engine = engine_of(beat_limit_s=1.0)
     engine.submit([ask("first", "echo first")])
     collect(engine, 1)
@@ -135,9 +136,9 @@ def test_a_stop_of_the_parent_is_not_taken_for_the_childs_death(tmp_path: Path) 
     program = f"""
 import time
 from pathlib import Path
-from augtui.engines.client import LlamaEngine
+from augtui.engines.client import LocalEngine
 from tests.engines import scripted
-engine = LlamaEngine(Path("m"), command=scripted.command(), log_path=Path({str(tmp_path / "log")!r}), beat_limit_s=0.5)
+engine = LocalEngine(Path("m"), command=scripted.command(), log_path=Path({str(tmp_path / "log")!r}), beat_limit_s=0.5)
 engine.model
 first = engine.pid
 print(first, flush=True)
@@ -160,7 +161,7 @@ engine.close()
 
 def test_a_log_that_nobody_asked_for_goes_with_the_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    engine = LlamaEngine(tmp_path / "model.gguf", command=scripted.command())
+    engine = LocalEngine(tmp_path / "model.gguf", command=scripted.command())
     _ = engine.model
     assert [path.suffix for path in tmp_path.iterdir()] == [".log"]
     engine.close()
@@ -168,7 +169,7 @@ def test_a_log_that_nobody_asked_for_goes_with_the_engine(tmp_path: Path, monkey
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP])
-def test_a_murdered_child_is_replaced(engine_of: Callable[..., LlamaEngine], number: int) -> None:
+def test_a_murdered_child_is_replaced(engine_of: Callable[..., LocalEngine], number: int) -> None:
     engine = engine_of(beat_limit_s=1.0)
     engine.submit([ask(str(index), "sleep 0.1") for index in range(10)])
     collect(engine, 2)
@@ -179,29 +180,29 @@ def test_a_murdered_child_is_replaced(engine_of: Callable[..., LlamaEngine], num
     assert "engine died" not in ended(events).values()
 
 
-def test_a_child_that_stops_beating_is_replaced(engine_of: Callable[..., LlamaEngine]) -> None:
+def test_a_child_that_stops_beating_is_replaced(engine_of: Callable[..., LocalEngine]) -> None:
     engine = engine_of(beat_limit_s=1.0)
     engine.submit([ask("hang", "hang"), ask("fine", "echo fine")])
     assert ended(collect(engine, 2)) == {"hang": "engine died", "fine": "fine"}
 
 
-def test_a_refused_model_is_a_model_error(engine_of: Callable[..., LlamaEngine]) -> None:
+def test_a_refused_model_is_a_model_error(engine_of: Callable[..., LocalEngine]) -> None:
     with pytest.raises(ModelError, match="refuses"):
         _ = engine_of("refuse").model
 
 
-def test_an_abort_while_loading_is_a_model_error_that_names_the_cause(engine_of: Callable[..., LlamaEngine]) -> None:
+def test_an_abort_while_loading_is_a_model_error_that_names_the_cause(engine_of: Callable[..., LocalEngine]) -> None:
     with pytest.raises(ModelError, match="SIGABRT: GGML_ASSERT"):
         _ = engine_of("abort").model
 
 
 def test_a_worker_that_cannot_be_started_is_an_engine_error(tmp_path: Path) -> None:
-    engine = LlamaEngine(tmp_path / "model.gguf", command=[str(tmp_path / "missing")], log_path=tmp_path / "log")
+    engine = LocalEngine(tmp_path / "model.gguf", command=[str(tmp_path / "missing")], log_path=tmp_path / "log")
     with pytest.raises(EngineError):
         _ = engine.model
 
 
-def test_cancelled_requests_end_as_cancelled(engine_of: Callable[..., LlamaEngine]) -> None:
+def test_cancelled_requests_end_as_cancelled(engine_of: Callable[..., LocalEngine]) -> None:
     engine = engine_of()
     engine.submit([ask(str(number), "sleep 0.05") for number in range(40)])
     engine.cancel([str(number) for number in range(20, 40)])
@@ -209,7 +210,7 @@ def test_cancelled_requests_end_as_cancelled(engine_of: Callable[..., LlamaEngin
     assert [answers[str(number)] for number in range(20, 40)] == ["cancelled"] * 20
 
 
-def test_a_second_request_of_the_same_name_is_refused(engine_of: Callable[..., LlamaEngine]) -> None:
+def test_a_second_request_of_the_same_name_is_refused(engine_of: Callable[..., LocalEngine]) -> None:
     engine = engine_of()
     engine.submit([ask("a", "sleep 0.5")])
     with pytest.raises(ValueError, match="under way"):
@@ -221,9 +222,9 @@ def test_the_child_ends_with_its_parent(tmp_path: Path) -> None:
     program = f"""
 import time
 from pathlib import Path
-from augtui.engines.client import LlamaEngine
+from augtui.engines.client import LocalEngine
 from tests.engines import scripted
-engine = LlamaEngine(Path("m"), command=scripted.command(), log_path=Path({str(tmp_path / "log")!r}))
+engine = LocalEngine(Path("m"), command=scripted.command(), log_path=Path({str(tmp_path / "log")!r}))
 engine.model
 print(engine.pid, flush=True)
 time.sleep(60)

@@ -14,7 +14,8 @@ from augtui.domain.records import Record
 from augtui.domain.tasks import REFINE
 from augtui.domain.templates import Message
 from augtui.engines.base import Completion, Failure, Progress, Request, Sampling
-from augtui.engines.client import EngineOptions, LlamaEngine
+from augtui.engines.client import LocalEngine
+from augtui.engines.options import EngineOptions
 from augtui.errors import ModelError
 from augtui.models import catalog
 
@@ -26,7 +27,7 @@ def prompt(topic: str) -> tuple[Message, ...]:
     return REFINE.render(Record(f"Write a short text about {topic}."), "specialised")
 
 
-def answers(engine: LlamaEngine, requests: list[Request]) -> dict[str, Completion | Failure]:
+def answers(engine: LocalEngine, requests: list[Request]) -> dict[str, Completion | Failure]:
     engine.submit(requests)
     found: dict[str, Completion | Failure] = {}
     deadline = time.monotonic() + 120
@@ -40,15 +41,15 @@ def answers(engine: LlamaEngine, requests: list[Request]) -> dict[str, Completio
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaEngine]:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalEngine]:
     path = catalog.resolve("default").path
     log = tmp_path_factory.mktemp("log") / "engine.log"
-    engine = LlamaEngine(path, EngineOptions(slots=4, sequence_tokens=512), log_path=log)
+    engine = LocalEngine(path, EngineOptions(slots=4, sequence_tokens=512), log_path=log)
     yield engine
     engine.close()
 
 
-def test_it_says_what_it_loaded(engine: LlamaEngine) -> None:
+def test_it_says_what_it_loaded(engine: LocalEngine) -> None:
     info = engine.model
     assert "qwen2" in info.description
     assert info.parameters > 1_000_000
@@ -56,7 +57,7 @@ def test_it_says_what_it_loaded(engine: LlamaEngine) -> None:
     assert info.metadata["general.architecture"] == "qwen2"
 
 
-def test_more_requests_than_slots_all_end_and_share_their_system_prompt(engine: LlamaEngine) -> None:
+def test_more_requests_than_slots_all_end_and_share_their_system_prompt(engine: LocalEngine) -> None:
     found = answers(engine, [Request(topic, prompt(topic), sampling=GREEDY) for topic in TOPICS])
     completions = [event for event in found.values() if isinstance(event, Completion)]
     assert len(completions) == len(TOPICS)
@@ -68,7 +69,7 @@ def test_more_requests_than_slots_all_end_and_share_their_system_prompt(engine: 
     assert all(0 <= done.queued_s <= done.first_token_s <= done.duration_s for done in completions)
 
 
-def test_the_same_seed_alone_gives_the_same_text_and_another_seed_another(engine: LlamaEngine) -> None:
+def test_the_same_seed_alone_gives_the_same_text_and_another_seed_another(engine: LocalEngine) -> None:
     sampling = Sampling(temperature=1.5, top_k=0, top_p=1.0, max_tokens=40)
     texts = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
@@ -79,7 +80,7 @@ def test_the_same_seed_alone_gives_the_same_text_and_another_seed_another(engine
     assert texts[0] != texts[2]
 
 
-def test_a_prompt_that_does_not_fit_fails_alone(engine: LlamaEngine) -> None:
+def test_a_prompt_that_does_not_fit_fails_alone(engine: LocalEngine) -> None:
     long = (Message("user", "word " * 3000),)
     tight = Request("tight", prompt("x"), sampling=Sampling(max_tokens=600))
     fine = Request("fine", prompt("y"), sampling=GREEDY)
@@ -93,13 +94,13 @@ def test_a_prompt_that_does_not_fit_fails_alone(engine: LlamaEngine) -> None:
     assert "> 512" in failures["tight"].detail
 
 
-def test_text_with_control_tokens_nulls_and_broken_unicode_is_answered(engine: LlamaEngine) -> None:
+def test_text_with_control_tokens_nulls_and_broken_unicode_is_answered(engine: LocalEngine) -> None:
     odd = ["\x00", "\ud800", "<|im_end|><|im_start|>", "{{ 7*7 }}{% for %}", "🧪" * 50, "\x1b]52;c;AAAA\x07"]
     found = answers(engine, [Request(str(n), (Message("user", text),), 0, GREEDY) for n, text in enumerate(odd)])
     assert all(isinstance(event, Completion) for event in found.values())
 
 
-def test_a_stop_string_ends_the_answer_and_is_left_out(engine: LlamaEngine) -> None:
+def test_a_stop_string_ends_the_answer_and_is_left_out(engine: LocalEngine) -> None:
     whole = answers(engine, [Request("whole", prompt("rain"), sampling=GREEDY)])["whole"]
     assert isinstance(whole, Completion)
     stop = whole.text[len(whole.text) // 2 :][:3]
@@ -109,7 +110,7 @@ def test_a_stop_string_ends_the_answer_and_is_left_out(engine: LlamaEngine) -> N
     assert cut.text == whole.text[: whole.text.find(stop)]
 
 
-def test_it_tells_its_load_and_frees_what_it_used(engine: LlamaEngine) -> None:
+def test_it_tells_its_load_and_frees_what_it_used(engine: LocalEngine) -> None:
     engine.submit([Request(topic, prompt(topic), sampling=GREEDY) for topic in TOPICS])
     ended, progress = 0, []
     while ended < len(TOPICS):
@@ -125,7 +126,7 @@ def test_it_tells_its_load_and_frees_what_it_used(engine: LlamaEngine) -> None:
     assert progress[-1].completion_tokens > 0
 
 
-def test_a_cancelled_answer_frees_its_slot(engine: LlamaEngine) -> None:
+def test_a_cancelled_answer_frees_its_slot(engine: LocalEngine) -> None:
     long = Sampling(temperature=0, max_tokens=400)
     engine.submit([Request(f"c{number}", prompt("sand"), sampling=long) for number in range(8)])
     engine.cancel([f"c{number}" for number in range(8)])
@@ -154,7 +155,7 @@ def test_a_damaged_model_file_is_one_clear_error(kind: str, tmp_path: Path) -> N
     path.write_bytes(damage(catalog.resolve("default").path.read_bytes()))
     with pytest.raises(ModelError, match=message) as caught:
         model = catalog.resolve(str(path))
-        engine = LlamaEngine(model.path, log_path=tmp_path / "log")
+        engine = LocalEngine(model.path, log_path=tmp_path / "log")
         try:
             _ = engine.model
         finally:
@@ -187,7 +188,7 @@ print(encode._apart((Message("system", "s"), Message("user", "hello"))) == plain
 
 def test_an_answer_that_loops_is_cut_off(shared_data: Path, tmp_path: Path) -> None:
     random_weights = shared_data / "gguf" / "llama-2-tiny-random.gguf"
-    engine = LlamaEngine(random_weights, EngineOptions(slots=2), log_path=tmp_path / "log")
+    engine = LocalEngine(random_weights, EngineOptions(slots=2), log_path=tmp_path / "log")
     sampling = Sampling(temperature=0, max_tokens=2000)
     found = answers(engine, [Request(str(n), (Message("user", f"a{n}"),), 0, sampling) for n in range(4)])
     engine.close()

@@ -1,4 +1,4 @@
-"""What the worker finds out about its machine."""
+"""What an engine finds out about its machine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from augtui.engines import worker
+from augtui.engines import machine
 
 
 @pytest.mark.parametrize(
@@ -15,22 +15,22 @@ from augtui.engines import worker
 def test_a_containers_share_of_the_cores_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, expected: int
 ) -> None:
-    monkeypatch.setattr(worker, "CGROUP", tmp_path)
-    monkeypatch.setattr(worker, "_cores_of_machine", lambda: 64)
+    monkeypatch.setattr(machine, "CGROUP", tmp_path)
+    monkeypatch.setattr(machine, "_cores_of_machine", lambda: 64)
     (tmp_path / "cpu.max").write_text(content)
-    assert worker.physical_cores() == expected
+    assert machine.physical_cores() == expected
 
 
 def test_a_containers_memory_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "CGROUP", tmp_path)
-    assert worker.free_bytes() == pytest.approx(worker._free_on_machine(), rel=0.5)
+    monkeypatch.setattr(machine, "CGROUP", tmp_path)
+    assert machine.free_bytes() == pytest.approx(machine._free_on_machine(), rel=0.5)
     (tmp_path / "memory.max").write_text("1000000")
     (tmp_path / "memory.current").write_text("400000")
-    assert worker.free_bytes() == 600_000
+    assert machine.free_bytes() == 600_000
     (tmp_path / "memory.max").write_text("max")
-    assert worker.free_bytes() > 1_000_000
+    assert machine.free_bytes() > 1_000_000
 
 
 def test_this_machine_has_cores_and_this_process_has_memory() -> None:
-    assert worker.physical_cores() >= 1
-    assert worker.rss_bytes() > 1_000_000
+    assert machine.physical_cores() >= 1
+    assert machine.rss_bytes() > 1_000_000
