@@ -15,12 +15,12 @@ class LoadError(Exception):
 class Backend(Protocol):
     """A loaded model that works on many pieces at a time, step by step; one thread owns it."""
 
-    steps: int
-    """Steps so far: the parent takes a worker for hung that has work but makes none."""
-
     @property
-    def model(self) -> ModelInfo:
-        """Return what was loaded."""
+    def steps(self) -> int:
+        """Return the steps so far: the parent takes a worker for hung that has work but makes none."""
+
+    model: ModelInfo
+    """What was loaded."""
 
     @property
     def busy(self) -> bool:

@@ -29,6 +29,8 @@ class Sampling:
     """Longest answer in tokens; None takes what the context leaves, at most `AUTO_MAX_TOKENS`."""
     stop: tuple[str, ...] = ()
     """Strings that end the answer and are not part of it."""
+    ignore_eos: bool = False
+    """Whether the model's end-of-answer tokens are never drawn; for measuring."""
 
 
 AUTO_MAX_TOKENS = 1024

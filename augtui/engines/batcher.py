@@ -1,37 +1,50 @@
 """Continuous batching over llama.cpp: many sequences in one decode, new prompts joining between steps.
 
-Each step is one `llama_decode` of one token for every answer under way, filled up with pieces of the prompts that wait
-(chunked prefill). The prefix that prompts have in common (the system prompt, usually) is computed once and shared
-by sequence. A prompt is admitted only when the cache has room for it and for its longest answer, so that a decode
-never runs out of cells.
+Each step is one `llama_decode` of one token for every answer under way, and drafts of the next ones where they pay
+(`drafts`, `pace`), filled up with pieces of the prompts that wait (chunked prefill). Beginnings that prompts have in
+common are computed once (`prefixes`). Work is admitted only when the cache has room for it and for its longest answer,
+so that a decode never runs out of cells; the longest first, so that no long answer is left alone at the end.
 """
 
 from __future__ import annotations
 
-import codecs
+import math
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+import numpy as np
+
+from augtui.engines.arena import Arena
 from augtui.engines.base import (
     AUTO_MAX_TOKENS,
     LEAST_ANSWER_TOKENS,
     Completion,
+    Embedding,
+    EmbedRequest,
     Failure,
     FinishReason,
     ModelInfo,
+    Outcome,
     Progress,
     Request,
+    Score,
+    ScoreRequest,
+    Timing,
     Work,
 )
-from augtui.engines.loops import CHECK_EVERY, loops
-from augtui.engines.native import Context, Model, Sampler, tokens_in_common
+from augtui.engines.context import Context
+from augtui.engines.drafts import LONGEST_DRAFT, LONGEST_NGRAM, PromptLookup
+from augtui.engines.native import Model
+from augtui.engines.pace import Chance, StepCost, draft_lengths
+from augtui.engines.prefixes import LEAST_GAIN, Prefix, Prefixes, tokens_in_common, worthwhile
+from augtui.engines.sampler import Candidates, Sampler
+from augtui.engines.slots import Answering, Pooling, Scoring, Slot, Waiting
 
-LEAST_SHARED_PREFIX = 8
-"""Shorter common prefixes (tokens) are not worth a sequence of their own."""
+AGE_TOKENS = 16
+"""A piece of work moves up in the queue by so many tokens for each other one that was admitted before it."""
 
-Encode = Callable[[Request], list[int]]
+Encode = Callable[[Request | ScoreRequest], list[int]]
 """A request to the tokens of its prompt; may raise anything."""
 
 
@@ -39,85 +52,115 @@ class Overflow(Exception):
     """A prompt and its answer do not fit into one sequence; the message says by how much."""
 
 
-@dataclass(slots=True)
-class _Waiting:
-    request: Request
-    tokens: list[int]
-    answer_tokens: int
-    submitted: float
-
-
-@dataclass(slots=True)
-class _Slot:
-    """One sequence at work: first its prompt is computed, then its answer drawn token by token."""
-
-    sequence: int
-    request: Request
-    tokens: list[int]
-    answer_tokens: int
-    submitted: float
-    admitted: float
-    sampler: Sampler
-    shared: int
-    reserved: int
-    computed: int
-    """Prompt tokens whose keys and values are in the cache."""
-    pending: int | None = None
-    """The token drawn last, not yet in the cache."""
-    place: int = -1
-    """Where this step's logits are, or -1."""
-    drawn: int = 0
-    answer: list[int] = field(default_factory=list)
-    first_token: float = 0.0
-    text: str = ""
-    decoder: codecs.IncrementalDecoder = field(default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace"))
-
-
 class Batcher:
-    """Owns a context and turns requests into completions, step by step."""
+    """Owns a context and turns work into outcomes, step by step."""
 
-    def __init__(self, weights: Model, context: Context, info: ModelInfo, encode: Encode) -> None:
-        """Serve `info.slots` requests at a time, each of at most `info.context_sequence` prompt plus answer."""
+    def __init__(
+        self,
+        weights: Model,
+        context: Context,
+        info: ModelInfo,
+        encode: Encode,
+        *,
+        prefix_sequences: int = 1,
+        speculate: bool = True,
+        arena: Arena | None = None,
+    ) -> None:
+        """Serve `info.slots` pieces of work at a time, each of at most `info.context_sequence` tokens.
+
+        Sequences from `info.slots` on are for prefixes. `arena` gives out the sequences in the deterministic mode.
+        """
         self.weights = weights
         self.context = context
         self.model = info
-        self.sequence_tokens = info.context_sequence
-        self.slots = slots = info.slots
         self._encode = encode
-        self._free = list(range(slots - 1, -1, -1))
-        self._prefix_sequence = slots
-        self._prefix: list[int] = []
+        self._arena = arena
+        self._free = list(range(info.slots - 1, -1, -1))
+        shares = weights.shares_prefixes and arena is None
+        first = info.slots
+        self._prefixes = Prefixes(context, range(first, first + prefix_sequences) if shares else ())
+        self._shares = shares and prefix_sequences > 0
+        self._speculates = speculate and weights.shares_prefixes and arena is None
+        self._candidates = Candidates(weights.n_vocab)
+        self._cost = StepCost()
+        self._chance = Chance(LONGEST_NGRAM)
+        self._adapter: str | None = None
         self._reserved = 0
-        self._waiting: deque[_Waiting] = deque()
-        self._active: list[_Slot] = []
+        self._admissions = 0
+        self._waiting: list[Waiting] = []
+        self._scores: dict[str, _Score] = {}
+        self._active: list[Slot] = []
         self.prompt_tokens = 0
         self.completion_tokens = 0
-        self.steps = 0
+        self.timing = Timing()
+
+    @property
+    def steps(self) -> int:
+        """Return the steps so far."""
+        return self.timing.steps
 
     @property
     def busy(self) -> bool:
-        """Return whether any request is waiting or under way."""
+        """Return whether any work is waiting or under way."""
         return bool(self._active or self._waiting)
 
+    # -- work comes in -----------------------------------------------------------------------------------------------
+
     def submit(self, work: Work) -> Failure | None:
-        """Queue a request; returns a failure if it can never be served."""
-        if not isinstance(work, Request):
-            return Failure(work.id, "unsupported", "not yet")
-        request = work
+        """Queue a piece of work; returns a failure if it can never be done."""
         try:
-            tokens = self._encode(request)
-            if not tokens:
-                raise ValueError("the chat template makes an empty prompt of it")
-            answer_tokens = self._answer_tokens(len(tokens), request.sampling.max_tokens)
+            self._waiting += self._prepare(work)
         except Overflow as overflow:
-            return Failure(request.id, "context overflow", str(overflow))
+            return Failure(work.id, "context overflow", str(overflow))
         except Exception as error:  # a template or a tokenizer may refuse anything; the record is to blame, not the run
-            return Failure(request.id, "bad request", f"{type(error).__name__}: {error}"[:500])
-        self._waiting.append(_Waiting(request, tokens, answer_tokens, time.monotonic()))
+            return Failure(work.id, "bad request", f"{type(error).__name__}: {error}"[:500])
         return None
 
+    def _prepare(self, work: Work) -> list[Waiting]:
+        now = time.monotonic()
+        if isinstance(work, EmbedRequest):
+            tokens = self._require(self.weights.prompt(work.text), "the text is empty")
+            return [self._fit(Waiting(work, tokens, 0, now, self._admissions))]
+        if work.adapter is not None and work.adapter not in self.weights.adapters:
+            raise ValueError(f"no adapter {work.adapter!r} is loaded")
+        prompt = self._require(self._encode(work), "the chat template makes an empty prompt of it")
+        if isinstance(work, ScoreRequest):
+            return self._passes(work, prompt, now)
+        room = self._answer_tokens(len(prompt), work.sampling.max_tokens)
+        sampler = Sampler(self.weights, self._candidates, work)
+        return [Waiting(work, prompt, room, now, self._admissions, sampler)]
+
+    def _passes(self, work: ScoreRequest, prompt: list[int], now: float) -> list[Waiting]:
+        """Return the answer after its instruction, and the answer alone if there is anything to score in it."""
+        answer = self._require(self.weights.tokenize(work.answer), "the answer is empty")
+        # The last token's own likelihood is read before it: it need not be computed.
+        given = Waiting(work, (prompt + answer)[:-1], 0, now, self._admissions, targets=answer)
+        begin = self.weights.begin_token
+        text = answer if begin is None else [begin, *answer]
+        alone = Waiting(work, text[:-1], 0, now, self._admissions, targets=text[1:], is_alone=True)
+        passes = [self._fit(entry) for entry in (given, alone) if entry.tokens]
+        # Of a single token nothing is left to be scored alone.
+        self._scores[work.id] = _Score(len(prompt), alone=None if alone.tokens else ())
+        return passes
+
+    @staticmethod
+    def _require(tokens: list[int], fault: str) -> list[int]:
+        if not tokens:
+            raise ValueError(fault)
+        return tokens
+
+    @property
+    def _longest(self) -> int:
+        # The ballast of the deterministic mode takes a cell.
+        return min(self.model.context_sequence, self.context.cells - (self._arena is not None))
+
+    def _fit(self, waiting: Waiting) -> Waiting:
+        if len(waiting.tokens) > self._longest:
+            raise Overflow(f"{len(waiting.tokens)} tokens > {self._longest} of the context")
+        return waiting
+
     def _answer_tokens(self, prompt: int, wanted: int | None) -> int:
-        limit = min(self.sequence_tokens, self.context.cells)
+        limit = self._longest
         if wanted is not None:
             if prompt + wanted > limit:
                 raise Overflow(f"{prompt} prompt tokens + {wanted} answer tokens > {limit} of the context")
@@ -129,173 +172,347 @@ class Batcher:
         return min(AUTO_MAX_TOKENS, left)
 
     def cancel(self, ids: set[str]) -> list[Failure]:
-        """Drop requests that wait or are under way."""
-        dropped = [entry.request.id for entry in self._waiting if entry.request.id in ids]
-        self._waiting = deque(entry for entry in self._waiting if entry.request.id not in ids)
-        for slot in [slot for slot in self._active if slot.request.id in ids]:
-            dropped.append(slot.request.id)
+        """Drop work that waits or is under way."""
+        dropped = [entry for entry in self._waiting if entry.work.id in ids]
+        self._waiting = [entry for entry in self._waiting if entry.work.id not in ids]
+        for slot in [slot for slot in self._active if slot.id in ids]:
+            dropped.append(slot.waiting)
             self._release(slot)
-        return [Failure(name, "cancelled", "cancelled") for name in dropped]
+        for entry in dropped:
+            self._scores.pop(entry.work.id, None)
+            if entry.sampler is not None:
+                entry.sampler.close()
+        return [Failure(name, "cancelled", "cancelled") for name in dict.fromkeys(entry.work.id for entry in dropped)]
 
-    def step(self) -> list[Completion]:
-        """Run one decode and return the answers that it finished."""
+    # -- admission ---------------------------------------------------------------------------------------------------
+
+    def active_ids(self) -> set[str]:
+        """Return the ids of the work that the next step will compute."""
+        return {slot.id for slot in self._active}
+
+    def admit(self) -> None:
+        """Give free sequences to waiting work while the cache has room for it and for its longest answers."""
+        if not self._waiting or not (self._free or self._arena):
+            return
+        # Old work first, long work first; one order for both.
+        self._waiting.sort(key=lambda entry: entry.passed * AGE_TOKENS - len(entry.tokens) - entry.room)
+        if not self._active:
+            self._begin_anew(self._waiting[0].adapter)
+        place = 0
+        while place < len(self._waiting) and len(self._active) < self.model.slots:
+            entry = self._waiting[place]
+            if entry.adapter != self._adapter or self._is_coming(entry):
+                place += 1
+                continue
+            if not self._admit(entry):
+                return  # smaller work behind it must not keep it out for ever
+            del self._waiting[place]
+
+    def _begin_anew(self, adapter: str | None) -> None:
+        """Nothing is under way: the adapter can be changed, and the arena cleared."""
+        if adapter != self._adapter:
+            self._adapter = adapter
+            self.context.use_adapter(adapter)
+        if self._arena is not None:
+            self._arena.clear()
+
+    def _is_coming(self, entry: Waiting) -> bool:
+        """Return whether a sequence at work is about to leave a prefix that `entry` had better wait for."""
+        if not self._shares:
+            return False
+        known = self._prefixes.find(entry.tokens, entry.adapter)[1]
+        for slot in self._active:
+            if slot.keep_at and slot.waiting.adapter == entry.adapter:
+                common = min(tokens_in_common(slot.tokens, entry.tokens), slot.keep_at[-1])
+                if common - known >= LEAST_GAIN:
+                    return True
+        return False
+
+    def _admit(self, entry: Waiting) -> bool:
+        prefix, shared = self._prefixes.find(entry.tokens, entry.adapter) if self._shares else (None, 0)
+        needed = len(entry.tokens) + entry.room - shared
+        if prefix is not None:
+            prefix.users += 1  # so that it does not make room for its own user
+        while self._prefixes.held + self._reserved + needed > self.context.cells and self._prefixes.drop_one():
+            pass
+        if prefix is not None:
+            prefix.users -= 1
+            if self._prefixes.held + self._reserved + needed > self.context.cells and not self._active:
+                # Alone it fits by itself; the prefix is what stands in its way.
+                while self._prefixes.drop_one():
+                    pass
+                prefix, shared, needed = None, 0, len(entry.tokens) + entry.room
+        if self._prefixes.held + self._reserved + needed > self.context.cells:
+            return False
+        sequence = self._arena.take(needed) if self._arena is not None else self._free.pop()
+        if sequence is None:
+            return False
+        if prefix is not None:
+            self._prefixes.begin(prefix, sequence, shared)
+        self._reserved += needed
+        self._admissions += 1
+        others = (other.tokens for other in self._waiting if other is not entry and other.adapter == entry.adapter)
+        keep_at = worthwhile(entry.tokens, others, shared) if self._shares else []
+        self._active.append(self._slot(entry, sequence, shared, needed, keep_at, prefix))
+        return True
+
+    def _slot(
+        self, entry: Waiting, sequence: int, shared: int, reserved: int, keep_at: list[int], prefix: Prefix | None
+    ) -> Slot:
+        slot = (sequence, entry, time.monotonic(), prefix, shared, shared, reserved, shared, keep_at)
+        work = entry.work
+        if isinstance(work, EmbedRequest):
+            return Pooling(*slot)
+        if isinstance(work, ScoreRequest):
+            return Scoring(*slot)
+        assert entry.sampler is not None
+        lookup = PromptLookup(entry.tokens) if self._speculates else None
+        return Answering(*slot, request=work, sampler=entry.sampler, lookup=lookup)
+
+    # -- a step ------------------------------------------------------------------------------------------------------
+
+    def step(self) -> list[Outcome]:
+        """Compute one step and return what it finished."""
         self.admit()
         if not self._active:
             return []
+        began = time.perf_counter()
+        if any(isinstance(slot, Pooling) for slot in self._active):
+            outcomes = self._embed()
+            self.timing.prefill_s += time.perf_counter() - began
+            self.timing.prefill_tokens += self.context.length
+        else:
+            answering, reading = self._fill()
+            before, filled = self.completion_tokens, time.perf_counter()
+            self.context.decode()
+            computed = time.perf_counter()
+            if self._arena is not None:
+                self.context.forget(self._arena.ballast)
+            self._keep_prefixes()
+            outcomes = list(self._read())
+            sampled = time.perf_counter()
+            self._account(answering, reading, self.completion_tokens - before, computed - filled)
+            self.timing.other_s += filled - began
+            self.timing.sampling_s += sampled - computed
+        self.timing.steps += 1
+        return outcomes
+
+    def _fill(self) -> tuple[int, int]:
+        """Fill the batch; returns how many of its tokens belong to answers and how many to prompts and texts."""
         context = self.context
         context.clear_batch()
+        answering = [slot for slot in self._active if isinstance(slot, Answering) and slot.pending is not None]
+        drafts = self._drafts(answering)
+        for answer, draft in zip(answering, drafts, strict=True):
+            assert answer.pending is not None
+            position = len(answer.tokens) + len(answer.answer) - 1
+            answer.draft = draft
+            tokens = enumerate((answer.pending, *draft), position)
+            answer.places = [context.add(token, place, answer.sequence, output=True) for place, token in tokens]
+        answers = context.length
         for slot in self._active:
-            slot.place = -1
-            if slot.pending is not None:
-                position = slot.computed + slot.drawn - 1
-                slot.place = context.add(slot.pending, position, slot.sequence, output=True)
-        for slot in self._active:
-            if slot.pending is None and context.room:
+            if slot.computed < len(slot.tokens) and context.room:
                 self._prefill(slot)
-        context.decode()
-        self.steps += 1
-        return list(self._draw())
+        reading = context.length - answers
+        if self._arena is not None and context.length == 1:
+            # llama.cpp computes the attention of a single token in another order than that of several.
+            context.add(0, 0, self._arena.ballast, output=False)
+        return answers, reading
 
-    def _prefill(self, slot: _Slot) -> None:
-        count = min(self.context.room, len(slot.tokens) - slot.computed)
+    def _prefill(self, slot: Slot) -> None:
+        context = self.context
+        stop = min(slot.computed + context.room, len(slot.tokens))
+        if slot.keep_at:
+            stop = min(stop, max(slot.keep_at[0], slot.computed + 1))
         last = len(slot.tokens) - 1
-        for position in range(slot.computed, slot.computed + count):
-            place = self.context.add(slot.tokens[position], position, slot.sequence, output=position == last)
-            if position == last:
-                slot.place = place
-        slot.computed += count
-        self.prompt_tokens += count
+        for position in range(slot.computed, stop):
+            wanted = position >= slot.first if isinstance(slot, Scoring) else position == last
+            if wanted and not context.output_room:
+                stop = position
+                break
+            place = context.add(slot.tokens[position], position, slot.sequence, output=wanted)
+            if wanted:
+                assert isinstance(slot, Answering | Scoring)
+                slot.places.append(place)
+        self.prompt_tokens += stop - slot.computed
+        slot.computed = stop
 
-    def _draw(self) -> Iterator[Completion]:
-        now = time.monotonic()
-        for slot in [slot for slot in self._active if slot.place >= 0]:
-            token = slot.sampler.sample(self.context, slot.place)
+    def _drafts(self, answering: list[Answering]) -> list[list[int]]:
+        nothing: list[list[int]] = [[] for _ in answering]
+        line = self._cost.line()
+        if not self._speculates or line is None:
+            return nothing
+        found = [
+            slot.lookup.propose(min(LONGEST_DRAFT, slot.left - 1)) if slot.lookup else ([], 0) for slot in answering
+        ]
+        proposals = [len(tokens) for tokens, _ in found]
+        if not any(proposals):
+            return nothing
+        chances = [self._chance.of(size) for _, size in found]
+        # Each sequence at work may want one output of this step.
+        room = min(self.context.output_room, self.context.room) - len(self._active)
+        lengths = draft_lengths(proposals, chances, len(answering), len(answering), line, room)
+        for slot, (_, size) in zip(answering, found, strict=True):
+            slot.ngram = size
+        return [tokens[:length] for (tokens, _), length in zip(found, lengths, strict=True)]
+
+    def _account(self, answering: int, reading: int, drawn: int, seconds: float) -> None:
+        timing = self.timing
+        if answering and reading:
+            timing.mixed_s += seconds
+            timing.mixed_prompt_tokens += reading
+            timing.mixed_answer_tokens += drawn
+        elif answering:
+            self._cost.observe(answering, seconds)
+            timing.decode_s += seconds
+            timing.decode_tokens += drawn
+        else:
+            timing.prefill_s += seconds
+            timing.prefill_tokens += reading
+
+    def _keep_prefixes(self) -> None:
+        for slot in self._active:
+            while slot.keep_at and slot.computed >= slot.keep_at[0]:
+                length = slot.keep_at.pop(0)
+                own = length - slot.shared
+                prefix = self._prefixes.keep(
+                    slot.sequence, slot.tokens[:length], slot.waiting.adapter, slot.prefix, own
+                )
+                if prefix is None:
+                    slot.keep_at.clear()
+                    return
+                # The slot stands on it now: these cells are the prefix's.
+                if slot.prefix is not None:
+                    self._prefixes.leave(slot.prefix)
+                prefix.users += 1
+                slot.prefix = prefix
+                slot.shared = length
+                slot.reserved -= own
+                self._reserved -= own
+
+    # -- results -----------------------------------------------------------------------------------------------------
+
+    def _read(self) -> Iterator[Outcome]:
+        for slot in list(self._active):
+            if isinstance(slot, Answering) and slot.places:
+                reason = self._draw(slot)
+                slot.places = []
+                if reason is not None:
+                    yield self._complete(slot, reason)
+            elif isinstance(slot, Scoring):
+                self._weigh(slot)
+                if slot.computed == len(slot.tokens):
+                    yield from self._scored(slot)
+
+    def _draw(self, slot: Answering) -> FinishReason | None:
+        confirmed = 0
+        reason: FinishReason | None = None
+        for number, place in enumerate(slot.places):
+            token = slot.sampler.sample(self.context.logits(place))
             if not slot.first_token:
-                slot.first_token = now
-            reason = self._accept(slot, token)
-            if reason is not None:
-                yield self._complete(slot, reason)
+                slot.first_token = time.monotonic()
+            confirmed = number
+            if self.weights.is_end(token):
+                reason = "stop"
+                break
+            self.completion_tokens += 1
+            reason = slot.accept(token, self.weights.piece(token))
+            if slot.lookup is not None:
+                slot.lookup.append(token)
+            if reason is not None or number == len(slot.draft) or slot.draft[number] != token:
+                break
+        if slot.draft:
+            refuted = reason is None and confirmed < len(slot.draft)
+            self._chance.observe(slot.ngram, confirmed, refuted=refuted)
+            slot.drafted += len(slot.draft)
+            slot.confirmed += confirmed
+            if refuted:
+                self.context.trim(slot.sequence, len(slot.tokens) + len(slot.answer) - 1)
+            slot.draft = []
+        return reason
 
-    def _accept(self, slot: _Slot, token: int) -> FinishReason | None:
-        if self.weights.is_end(token):
-            return "stop"
-        slot.pending = token
-        slot.drawn += 1
-        slot.answer.append(token)
-        self.completion_tokens += 1
-        fresh = slot.decoder.decode(self.weights.piece(token))
-        if fresh:
-            slot.text += fresh
-            if self._stopped(slot, len(fresh)):
-                return "stop"
-        if slot.drawn >= slot.answer_tokens:
-            return "length"
-        return "loop" if slot.drawn % CHECK_EVERY == 0 and loops(slot.answer) else None
-
-    @staticmethod
-    def _stopped(slot: _Slot, fresh: int) -> bool:
-        places = (
-            slot.text.find(stop, max(0, len(slot.text) - fresh - len(stop))) for stop in slot.request.sampling.stop
-        )
-        first = min((place for place in places if place >= 0), default=-1)
-        if first < 0:
-            return False
-        slot.text = slot.text[:first]
-        return True
-
-    def _complete(self, slot: _Slot, reason: FinishReason) -> Completion:
+    def _complete(self, slot: Answering, reason: FinishReason) -> Completion:
         if reason != "stop":
             slot.text += slot.decoder.decode(b"", final=True)
         self._release(slot)
-        now = time.monotonic()
+        slot.sampler.close()
+        now, submitted = time.monotonic(), slot.waiting.submitted
         return Completion(
-            id=slot.request.id,
+            id=slot.id,
             text=slot.text,
             finish_reason=reason,
             prompt_tokens=len(slot.tokens),
-            shared_tokens=slot.shared,
-            completion_tokens=slot.drawn,
-            queued_s=round(slot.admitted - slot.submitted, 6),
-            first_token_s=round(slot.first_token - slot.submitted, 6),
-            duration_s=round(now - slot.submitted, 6),
+            shared_tokens=slot.spared,
+            completion_tokens=len(slot.answer),
+            queued_s=round(slot.admitted - submitted, 6),
+            first_token_s=round(slot.first_token - submitted, 6),
+            duration_s=round(now - submitted, 6),
+            drafted_tokens=slot.drafted,
+            confirmed_tokens=slot.confirmed,
         )
 
-    def _release(self, slot: _Slot) -> None:
-        self._active.remove(slot)
-        self.context.forget(slot.sequence)
-        slot.sampler.close()
-        self._reserved -= slot.reserved
-        self._free.append(slot.sequence)
+    def _weigh(self, slot: Scoring) -> None:
+        """Read the log-likelihoods of the tokens that follow this step's outputs."""
+        for place in slot.places:
+            logits = self.context.logits(place).astype(np.float64)
+            peak = logits.max()
+            target = slot.waiting.targets[len(slot.values)]
+            slot.values.append(float(logits[target] - peak - math.log(np.exp(logits - peak).sum())))
+        slot.places = []
 
-    def active_ids(self) -> set[str]:
-        """Return the ids of the requests that the next decode will compute."""
-        return {slot.request.id for slot in self._active}
+    def _scored(self, slot: Scoring) -> Iterator[Score]:
+        self._release(slot)
+        score = self._scores[slot.id]
+        if slot.waiting.is_alone:
+            score.alone = tuple(slot.values)
+        else:
+            score.given = tuple(slot.values)
+        if score.given is not None and score.alone is not None:
+            del self._scores[slot.id]
+            yield Score(slot.id, score.given, score.alone, score.prompt_tokens)
 
-    def admit(self) -> None:
-        """Give free slots to waiting requests while the cache has room for them and their longest answers."""
-        while self._free and self._waiting:
-            waiting = self._waiting[0]
-            self._choose_prefix(waiting.tokens)
-            # The last prompt token is always computed: its logits are what the answer starts from.
-            shared = min(tokens_in_common(self._prefix, waiting.tokens), len(waiting.tokens) - 1)
-            reserved = len(waiting.tokens) - shared + waiting.answer_tokens
-            if len(self._prefix) + self._reserved + reserved > self.context.cells:
-                if self._active:
-                    return
-                # Alone it fits by itself; the prefix is what stands in its way.
-                self._drop_prefix()
-                shared, reserved = 0, len(waiting.tokens) + waiting.answer_tokens
-            self._waiting.popleft()
-            sequence = self._free.pop()
-            if shared:
-                self.context.share(self._prefix_sequence, sequence, shared)
-            self._reserved += reserved
-            self._active.append(
-                _Slot(
-                    sequence=sequence,
-                    request=waiting.request,
-                    tokens=waiting.tokens,
-                    answer_tokens=waiting.answer_tokens,
-                    submitted=waiting.submitted,
-                    admitted=time.monotonic(),
-                    sampler=Sampler(waiting.request.sampling, waiting.request.seed),
-                    shared=shared,
-                    reserved=reserved,
-                    computed=shared,
+    def _embed(self) -> list[Outcome]:
+        """Compute texts to be embedded; every token of such a decode is an output, so that nothing else is in it."""
+        context = self.context
+        context.clear_batch()
+        parts: list[tuple[Pooling, int, int]] = []
+        for slot in self._active:
+            if isinstance(slot, Pooling) and context.room and context.output_room:
+                begin, stop = (
+                    slot.computed,
+                    min(slot.computed + min(context.room, context.output_room), len(slot.tokens)),
                 )
-            )
+                first = context.length
+                for position in range(begin, stop):
+                    context.add(slot.tokens[position], position, slot.sequence, output=True)
+                slot.computed = stop
+                parts.append((slot, first, context.length))
+        self.prompt_tokens += context.length
+        context.read_hidden_states(True)
+        try:
+            context.decode()
+            states = context.hidden_states()
+        finally:
+            context.read_hidden_states(False)
+        outcomes: list[Outcome] = []
+        for slot, first, end in parts:
+            part = states[first:end].sum(axis=0, dtype=np.float64)
+            slot.total = part if slot.total is None else slot.total + part
+            if slot.computed == len(slot.tokens):
+                self._release(slot)
+                length = float(np.linalg.norm(slot.total)) or 1.0
+                vector = tuple(float(value) for value in slot.total / length)
+                outcomes.append(Embedding(slot.id, vector, len(slot.tokens)))
+        return outcomes
 
-    def _choose_prefix(self, tokens: list[int]) -> None:
-        """Compute a new shared prefix when the queue has one and the present prefix does not serve it."""
-        if tokens_in_common(self._prefix, tokens) >= LEAST_SHARED_PREFIX or len(self._waiting) < 2:
-            return
-        if not self.weights.shares_prefixes:
-            return
-        length = min(tokens_in_common(tokens, other.tokens) for other in list(self._waiting)[1:9])
-        length = min(length, len(tokens) - 1)
-        if length < LEAST_SHARED_PREFIX:
-            return
-        held = {id(slot): slot.shared for slot in self._active}
-        if any(held.values()) or length + self._reserved + len(tokens) > self.context.cells:
-            # Slots that still stand on the old prefix keep its cells alive: wait for them rather than count them twice.
-            return
-        self._drop_prefix()
-        self._compute_prefix(tokens[:length])
-
-    def _drop_prefix(self) -> None:
-        self.context.forget(self._prefix_sequence)
-        self._prefix = []
-
-    def _compute_prefix(self, prefix: list[int]) -> None:
-        for start in range(0, len(prefix), self.context.batch_size):
-            self.context.clear_batch()
-            chunk = prefix[start : start + self.context.batch_size]
-            for offset, token in enumerate(chunk):
-                position = start + offset
-                self.context.add(token, position, self._prefix_sequence, output=position == len(prefix) - 1)
-            self.context.decode()
-        self._prefix = prefix
-        self.prompt_tokens += len(prefix)
+    def _release(self, slot: Slot) -> None:
+        self._active.remove(slot)
+        self._reserved -= slot.reserved
+        if slot.prefix is not None:
+            self._prefixes.leave(slot.prefix)
+        if self._arena is None:
+            self.context.forget(slot.sequence)
+            self._free.append(slot.sequence)
 
     def progress(self, rss_bytes: int) -> Progress:
         """Return the totals and the present load."""
@@ -304,8 +521,18 @@ class Batcher:
             completion_tokens=self.completion_tokens,
             active=len(self._active),
             waiting=len(self._waiting),
-            slots=self.slots,
-            context_used=self._reserved + len(self._prefix),
+            slots=self.model.slots,
+            context_used=self._reserved + self._prefixes.held,
             context_size=self.context.cells,
             rss_bytes=rss_bytes,
+            timing=self.timing,
         )
+
+
+@dataclass(slots=True)
+class _Score:
+    """The two sides of a score, as they come in."""
+
+    prompt_tokens: int
+    given: tuple[float, ...] | None = None
+    alone: tuple[float, ...] | None = None

@@ -1,4 +1,4 @@
-"""A thin, typed layer over llama-cpp-python's low-level API: model, vocabulary, context, sampler chain.
+"""A thin, typed layer over llama-cpp-python's low-level API: a model and its vocabulary.
 
 Imported by the worker process only: loading the library takes time, and a bad model file can end the process.
 """
@@ -6,38 +6,41 @@ Imported by the worker process only: loading the library takes time, and a bad m
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import llama_cpp as lib
 
 from augtui.engines.backend import LoadError
-from augtui.engines.base import Sampling
-
-PENALTY_WINDOW = 64
-
-
-class DecodeError(Exception):
-    """llama.cpp could not compute a batch."""
 
 
 class Model:
     """A loaded GGUF model and its vocabulary."""
 
-    def __init__(self, path: Path, *, gpu_layers: int = -1) -> None:
-        """Load `path`, memory-mapped, all layers on a GPU if the build has one; raises LoadError."""
+    def __init__(self, path: Path, *, gpu_layers: int = -1, adapters: Mapping[str, Path] | None = None) -> None:
+        """Load `path`, memory-mapped, with as many layers on a GPU as fit, and LoRA adapters; raises LoadError."""
         lib.llama_backend_init()
         params = lib.llama_model_default_params()
-        params.n_gpu_layers = gpu_layers
-        self.pointer: Any = lib.llama_model_load_from_file(str(path).encode(), params)
+        self.pointer: Any = None
+        for layers in layer_attempts(gpu_layers, gpu=bool(lib.llama_supports_gpu_offload())):
+            params.n_gpu_layers = self.gpu_layers = layers
+            self.pointer = lib.llama_model_load_from_file(str(path).encode(), params)
+            if self.pointer:
+                break
         if not self.pointer:
             raise LoadError(str(path))
+        self.adapters = {name: self._adapter(file) for name, file in (adapters or {}).items()}
         self.vocab: Any = lib.llama_model_get_vocab(self.pointer)
         self.n_vocab: int = lib.llama_vocab_n_tokens(self.vocab)
         self._pieces: dict[int, bytes] = {}
         self.end_tokens = frozenset(self._end_tokens())
+
+    def _adapter(self, path: Path) -> Any:
+        pointer = lib.llama_adapter_lora_init(self.pointer, str(path).encode())
+        if not pointer:
+            raise LoadError(f"the adapter {path} does not fit this model")
+        return pointer
 
     def _end_tokens(self) -> list[int]:
         # The published Refine-7B names only <|endoftext|> (151643) as its end, but answers end in <|im_end|> (151645)
@@ -73,10 +76,14 @@ class Model:
     def prompt(self, text: str) -> list[int]:
         """Return the tokens of a whole prompt, with the one that begins every text of models that want it."""
         tokens = self.tokenize(text, special=True)
-        begin = lib.llama_vocab_bos(self.vocab)
-        if lib.llama_vocab_get_add_bos(self.vocab) and begin >= 0 and tokens[:1] != [begin]:
-            return [begin, *tokens]
-        return tokens
+        begin = self.begin_token
+        return tokens if begin is None or tokens[:1] == [begin] else [begin, *tokens]
+
+    @property
+    def begin_token(self) -> int | None:
+        """Return the token that begins every text, where the model wants it."""
+        begin = int(lib.llama_vocab_bos(self.vocab))
+        return begin if lib.llama_vocab_get_add_bos(self.vocab) and begin >= 0 else None
 
     @property
     def bos(self) -> str:
@@ -144,129 +151,42 @@ class Model:
         """Return the longest sequence (tokens) that the model was trained for."""
         return int(lib.llama_model_n_ctx_train(self.pointer))
 
-    def cell_bytes(self) -> int:
-        """Return the bytes of one KV cache cell (one token, all layers, f16 keys and values)."""
-        layers = int(lib.llama_model_n_layer(self.pointer))
-        heads = int(lib.llama_model_n_head(self.pointer))
-        width = int(lib.llama_model_n_embd(self.pointer))
-        kv_heads = int(lib.llama_model_n_head_kv(self.pointer))
-        return layers * 2 * 2 * (width // max(heads, 1)) * kv_heads
+    def cell_width(self) -> int:
+        """Return the values in one cell of the KV cache: one token's keys and values over all layers.
+
+        Layers with a sliding window need less; what they are said to need is an upper bound.
+        """
+        heads = max(1, int(lib.llama_model_n_head(self.pointer)))
+        head_width = int(lib.llama_model_n_embd(self.pointer)) // heads
+        prefix = f"{self.meta('general.architecture') or 'llama'}.attention."
+        key, value = (_number(self.meta(prefix + name), head_width) for name in ("key_length", "value_length"))
+        return int(lib.llama_model_n_layer(self.pointer)) * int(lib.llama_model_n_head_kv(self.pointer)) * (key + value)
+
+    @property
+    def width(self) -> int:
+        """Return the length of a hidden state."""
+        return int(lib.llama_model_n_embd_out(self.pointer))
+
+    def meta(self, key: str) -> str | None:
+        """Return one value of the GGUF metadata as a string, or None."""
+        buffer = ctypes.create_string_buffer(4096)
+        if lib.llama_model_meta_val_str(self.pointer, key.encode(), buffer, 4096) < 0:
+            return None
+        return buffer.value.decode("utf-8", "replace")
+
+
+def layer_attempts(wanted: int, *, gpu: bool) -> list[int]:
+    """Return the numbers of GPU layers to try, first the ones wanted (-1: all); fewer where the GPU has no room."""
+    if not gpu:
+        return [0]
+    return [wanted] if wanted >= 0 else [-1, 48, 32, 24, 16, 8, 0]
+
+
+def _number(text: str | None, otherwise: int) -> int:
+    return int(text) if text is not None and text.isdigit() else otherwise
 
 
 def _string(function: Any, *arguments: Any, room: int) -> str:
     buffer = ctypes.create_string_buffer(room)
     function(*arguments, buffer, room)
     return buffer.value.decode("utf-8", "replace")
-
-
-@dataclass(frozen=True, slots=True)
-class ContextPlan:
-    """Sizes of a context: `cells` of KV cache shared by `sequences`, `batch` tokens a step, `threads`."""
-
-    cells: int
-    sequences: int
-    batch: int
-    threads: int
-
-
-class Context:
-    """A context of many sequences over one unified KV cache, and the batch that feeds it."""
-
-    def __init__(self, model: Model, plan: ContextPlan) -> None:
-        """Allocate the cache; raises LoadError when there is no memory for it."""
-        params = lib.llama_context_default_params()
-        params.n_ctx = plan.cells
-        params.n_batch = plan.batch
-        params.n_ubatch = plan.batch
-        params.n_seq_max = plan.sequences
-        params.n_outputs_max = plan.sequences
-        params.n_threads = plan.threads
-        params.n_threads_batch = plan.threads
-        params.kv_unified = True
-        params.no_perf = True
-        self.pointer: Any = lib.llama_init_from_model(model.pointer, params)
-        if not self.pointer:
-            raise LoadError("no memory for the context")
-        self.memory: Any = lib.llama_get_memory(self.pointer)
-        self.cells: int = lib.llama_n_ctx(self.pointer)
-        self.batch_size = plan.batch
-        self._batch = lib.llama_batch_init(plan.batch, 0, 1)
-        self.length = 0
-
-    def clear_batch(self) -> None:
-        """Forget the tokens of the last step."""
-        self.length = 0
-
-    @property
-    def room(self) -> int:
-        """Return how many more tokens this step takes."""
-        return self.batch_size - self.length
-
-    def add(self, token: int, position: int, sequence: int, *, output: bool) -> int:
-        """Put a token into the batch and return its place, by which its logits are found if `output`."""
-        batch, place = self._batch, self.length
-        batch.token[place] = token
-        batch.pos[place] = position
-        batch.n_seq_id[place] = 1
-        batch.seq_id[place][0] = sequence
-        batch.logits[place] = output
-        self.length = place + 1
-        return place
-
-    def decode(self) -> None:
-        """Compute the batch; raises DecodeError."""
-        self._batch.n_tokens = self.length
-        status = lib.llama_decode(self.pointer, self._batch)
-        if status != 0:
-            raise DecodeError("no room in the KV cache" if status == 1 else f"llama_decode returned {status}")
-
-    def share(self, source: int, target: int, length: int) -> None:
-        """Let sequence `target` begin with the first `length` cells of `source`, without copying them."""
-        lib.llama_memory_seq_cp(self.memory, source, target, 0, length)
-
-    def forget(self, sequence: int) -> None:
-        """Free the cells of a sequence that no other sequence shares."""
-        lib.llama_memory_seq_rm(self.memory, sequence, -1, -1)
-
-
-class Sampler:
-    """One request's native sampler chain with a seed of its own."""
-
-    def __init__(self, sampling: Sampling, seed: int) -> None:
-        """Build the chain that `sampling` describes."""
-        chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
-        self._chain: Any = chain
-        if sampling.repeat_penalty != 1.0:
-            lib.llama_sampler_chain_add(
-                chain, lib.llama_sampler_init_penalties(PENALTY_WINDOW, sampling.repeat_penalty, 0.0, 0.0)
-            )
-        if sampling.temperature <= 0:
-            lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_greedy())
-            return
-        if sampling.top_k > 0:
-            lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_top_k(sampling.top_k))
-        if sampling.top_p < 1:
-            lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_top_p(sampling.top_p, 1))
-        if sampling.min_p > 0:
-            lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_min_p(sampling.min_p, 1))
-        lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_temp(sampling.temperature))
-        # The largest number is no seed: llama.cpp takes it for "draw one".
-        lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_dist(seed % lib.LLAMA_DEFAULT_SEED))
-
-    def sample(self, context: Context, place: int) -> int:
-        """Draw the next token from the logits at `place` of the last batch, and remember it."""
-        return int(lib.llama_sampler_sample(self._chain, context.pointer, place))
-
-    def close(self) -> None:
-        """Free the chain."""
-        if self._chain:
-            lib.llama_sampler_free(self._chain)
-            self._chain = None
-
-
-def tokens_in_common(first: Sequence[int], second: Sequence[int]) -> int:
-    """Return the length of the longest common prefix of two token sequences."""
-    for place, (a, b) in enumerate(zip(first, second, strict=False)):
-        if a != b:
-            return place
-    return min(len(first), len(second))

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from augtui.domain.templates import Message
-from augtui.engines.base import Request
+from augtui.engines.base import Request, ScoreRequest
 from augtui.engines.chat import ChatTemplate
-
-if TYPE_CHECKING:
-    from augtui.engines.native import Model
 
 MARK = "\ue000{}\ue001"
 """Stands for a message while the template is rendered; characters of Unicode's private use area."""
+
+
+class Tokenizing(Protocol):
+    """What turns text into a model's tokens, whichever library holds the model."""
+
+    def prompt(self, text: str) -> list[int]:
+        """Return the tokens of a whole prompt, with the one that begins every text of models that want it."""
+
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+        """Return the tokens of `text`; `special` reads `<|im_start|>` and its like as the tokens they name."""
+
+    def control_texts(self) -> frozenset[str]:
+        """Return the texts that the vocabulary reads as control tokens."""
 
 
 class PromptEncoder:
@@ -22,13 +32,13 @@ class PromptEncoder:
     token, it would end the user's turn and let the data speak as the system.
     """
 
-    def __init__(self, model: Model, template: ChatTemplate) -> None:
+    def __init__(self, model: Tokenizing, template: ChatTemplate) -> None:
         """Encode for `model`, with its `template`."""
         self._model = model
         self._template = template
         self._controls = model.control_texts()
 
-    def __call__(self, request: Request) -> list[int]:
+    def __call__(self, request: Request | ScoreRequest) -> list[int]:
         """Return the prompt's tokens; raises TemplateError, or ValueError for an empty prompt."""
         messages = request.messages
         if any(control in message.content for message in messages for control in self._controls):

@@ -1,0 +1,137 @@
+"""A sequence at work: an answer being drawn, a text being scored, a text being embedded."""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from augtui.engines.base import EmbedRequest, FinishReason, Request, Work
+from augtui.engines.drafts import PromptLookup
+from augtui.engines.loops import CHECK_EVERY, loops
+from augtui.engines.prefixes import Prefix
+from augtui.engines.sampler import Sampler
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """Work with its tokens, not yet in the cache."""
+
+    work: Work
+    tokens: list[int]
+    """All tokens to be computed; of an answer to be drawn, those of its prompt."""
+    room: int
+    """Cells that it needs besides: the longest answer."""
+    submitted: float
+    passed: int
+    """Pieces of work that had been admitted when this one was submitted."""
+    sampler: Sampler | None = None
+    targets: list[int] = field(default_factory=list)
+    """Of a text to be scored: the tokens whose likelihood is wanted, the last of the text."""
+    is_alone: bool = False
+    """Whether they are scored without their instruction."""
+
+    @property
+    def adapter(self) -> str | None:
+        """Return the adapter to compute with."""
+        return None if isinstance(self.work, EmbedRequest) else self.work.adapter
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """One sequence in the cache: its tokens are computed piece by piece."""
+
+    sequence: int
+    waiting: Waiting
+    admitted: float
+    prefix: Prefix | None
+    shared: int
+    """Tokens that it has from its prefix."""
+    spared: int
+    """Tokens that need not be computed for it: those it had from a prefix when it began."""
+    reserved: int
+    """Cells that are its own, the ones it will need included."""
+    computed: int
+    """Tokens whose keys and values are in the cache."""
+    keep_at: list[int]
+    """Lengths at which its beginning is kept for others."""
+
+    @property
+    def id(self) -> str:
+        """Return the id of the work."""
+        return self.waiting.work.id
+
+    @property
+    def tokens(self) -> list[int]:
+        """Return the tokens to be computed before anything can be drawn."""
+        return self.waiting.tokens
+
+
+@dataclass(slots=True, eq=False)
+class Answering(Slot):
+    """A slot that draws an answer token by token."""
+
+    request: Request
+    sampler: Sampler
+    lookup: PromptLookup | None = None
+    pending: int | None = None
+    """The token drawn last, not yet in the cache."""
+    places: list[int] = field(default_factory=list)
+    """Where this step's logits are: of the last token, then of each drafted one."""
+    draft: list[int] = field(default_factory=list)
+    ngram: int = 0
+    drafted: int = 0
+    confirmed: int = 0
+    answer: list[int] = field(default_factory=list)
+    first_token: float = 0.0
+    text: str = ""
+    decoder: codecs.IncrementalDecoder = field(default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace"))
+
+    @property
+    def left(self) -> int:
+        """Return how many more tokens may be drawn."""
+        return self.waiting.room - len(self.answer)
+
+    def accept(self, token: int, piece: bytes) -> FinishReason | None:
+        """Add a drawn token to the answer; returns why the answer ends here, if it does."""
+        self.pending = token
+        self.answer.append(token)
+        fresh = self.decoder.decode(piece)
+        if fresh:
+            self.text += fresh
+            if self._stopped(len(fresh)):
+                return "stop"
+        if self.left <= 0:
+            return "length"
+        return "loop" if len(self.answer) % CHECK_EVERY == 0 and loops(self.answer) else None
+
+    def _stopped(self, fresh: int) -> bool:
+        stops = self.request.sampling.stop
+        places = (self.text.find(stop, max(0, len(self.text) - fresh - len(stop))) for stop in stops)
+        first = min((place for place in places if place >= 0), default=-1)
+        if first < 0:
+            return False
+        self.text = self.text[:first]
+        return True
+
+
+@dataclass(slots=True, eq=False)
+class Scoring(Slot):
+    """A slot that reads how likely each token of an answer is."""
+
+    places: list[int] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+
+    @property
+    def first(self) -> int:
+        """Return the position whose logits tell of the first token wanted."""
+        return len(self.tokens) - len(self.waiting.targets)
+
+
+@dataclass(slots=True, eq=False)
+class Pooling(Slot):
+    """A slot that adds up the hidden states of its tokens."""
+
+    total: NDArray[np.float64] | None = None
