@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from augtui.models import catalog
+
+# Before llama.cpp is loaded into this process: see `augtui.engines.client`.
+os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 
 
 @pytest.fixture(scope="session")

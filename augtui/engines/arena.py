@@ -12,8 +12,8 @@ from typing import Protocol
 
 BATCH_TOKENS = 63
 """From 64 tokens on, llama.cpp's CPU attention sums by tiles of cells, whose borders depend on the neighbours."""
-SEQUENCES = 255
-"""llama.cpp takes 256 sequences (LLAMA_MAX_SEQ); the last one is the ballast's."""
+SEQUENCES = 127
+"""Sequences until the arena is cleared; one more is the ballast's. llama.cpp reserves a row of logits for each."""
 
 
 class Clearable(Protocol):

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from augtui.engines.arena import Arena
+from augtui.engines.assembly import Answer, Overflow, answer_room
 from augtui.engines.base import (
-    AUTO_MAX_TOKENS,
-    LEAST_ANSWER_TOKENS,
     Completion,
     Embedding,
     EmbedRequest,
@@ -46,10 +45,6 @@ AGE_TOKENS = 16
 
 Encode = Callable[[Request | ScoreRequest], list[int]]
 """A request to the tokens of its prompt; may raise anything."""
-
-
-class Overflow(Exception):
-    """A prompt and its answer do not fit into one sequence; the message says by how much."""
 
 
 class Batcher:
@@ -119,14 +114,15 @@ class Batcher:
     def _prepare(self, work: Work) -> list[Waiting]:
         now = time.monotonic()
         if isinstance(work, EmbedRequest):
-            tokens = self._require(self.weights.prompt(work.text), "the text is empty")
+            text = self._require(self.weights.tokenize(work.text), "the text is empty")
+            tokens = self._begun(text)
             return [self._fit(Waiting(work, tokens, 0, now, self._admissions))]
         if work.adapter is not None and work.adapter not in self.weights.adapters:
             raise ValueError(f"no adapter {work.adapter!r} is loaded")
         prompt = self._require(self._encode(work), "the chat template makes an empty prompt of it")
         if isinstance(work, ScoreRequest):
             return self._passes(work, prompt, now)
-        room = self._answer_tokens(len(prompt), work.sampling.max_tokens)
+        room = answer_room(len(prompt), work.sampling.max_tokens, self._longest)
         sampler = Sampler(self.weights, self._candidates, work)
         return [Waiting(work, prompt, room, now, self._admissions, sampler)]
 
@@ -135,13 +131,16 @@ class Batcher:
         answer = self._require(self.weights.tokenize(work.answer), "the answer is empty")
         # The last token's own likelihood is read before it: it need not be computed.
         given = Waiting(work, (prompt + answer)[:-1], 0, now, self._admissions, targets=answer)
-        begin = self.weights.begin_token
-        text = answer if begin is None else [begin, *answer]
+        text = self._begun(answer)
         alone = Waiting(work, text[:-1], 0, now, self._admissions, targets=text[1:], is_alone=True)
         passes = [self._fit(entry) for entry in (given, alone) if entry.tokens]
         # Of a single token nothing is left to be scored alone.
         self._scores[work.id] = _Score(len(prompt), alone=None if alone.tokens else ())
         return passes
+
+    def _begun(self, tokens: list[int]) -> list[int]:
+        begin = self.weights.begin_token
+        return tokens if begin is None else [begin, *tokens]
 
     @staticmethod
     def _require(tokens: list[int], fault: str) -> list[int]:
@@ -158,18 +157,6 @@ class Batcher:
         if len(waiting.tokens) > self._longest:
             raise Overflow(f"{len(waiting.tokens)} tokens > {self._longest} of the context")
         return waiting
-
-    def _answer_tokens(self, prompt: int, wanted: int | None) -> int:
-        limit = self._longest
-        if wanted is not None:
-            if prompt + wanted > limit:
-                raise Overflow(f"{prompt} prompt tokens + {wanted} answer tokens > {limit} of the context")
-            return wanted
-        left = limit - prompt
-        # An answer about as long as its prompt must fit, else it would only be cut off later.
-        if left < LEAST_ANSWER_TOKENS + prompt // 2:
-            raise Overflow(f"{prompt} prompt tokens leave {max(left, 0)} of {limit} for the answer")
-        return min(AUTO_MAX_TOKENS, left)
 
     def cancel(self, ids: set[str]) -> list[Failure]:
         """Drop work that waits or is under way."""
@@ -267,7 +254,8 @@ class Batcher:
             return Scoring(*slot)
         assert entry.sampler is not None
         lookup = PromptLookup(entry.tokens) if self._speculates else None
-        return Answering(*slot, request=work, sampler=entry.sampler, lookup=lookup)
+        answer = Answer(entry.room, work.sampling.stop, cut_loops=not work.sampling.ignore_eos)
+        return Answering(*slot, request=work, sampler=entry.sampler, answer=answer, lookup=lookup)
 
     # -- a step ------------------------------------------------------------------------------------------------------
 
@@ -303,12 +291,11 @@ class Batcher:
         context.clear_batch()
         answering = [slot for slot in self._active if isinstance(slot, Answering) and slot.pending is not None]
         drafts = self._drafts(answering)
-        for answer, draft in zip(answering, drafts, strict=True):
-            assert answer.pending is not None
-            position = len(answer.tokens) + len(answer.answer) - 1
-            answer.draft = draft
-            tokens = enumerate((answer.pending, *draft), position)
-            answer.places = [context.add(token, place, answer.sequence, output=True) for place, token in tokens]
+        for writer, draft in zip(answering, drafts, strict=True):
+            assert writer.pending is not None
+            writer.draft = draft
+            tokens = enumerate((writer.pending, *draft), writer.position)
+            writer.places = [context.add(token, place, writer.sequence, output=True) for place, token in tokens]
         answers = context.length
         for slot in self._active:
             if slot.computed < len(slot.tokens) and context.room:
@@ -416,7 +403,8 @@ class Batcher:
                 reason = "stop"
                 break
             self.completion_tokens += 1
-            reason = slot.accept(token, self.weights.piece(token))
+            slot.pending = token
+            reason = slot.answer.add(token, self.weights.piece(token))
             if slot.lookup is not None:
                 slot.lookup.append(token)
             if reason is not None or number == len(slot.draft) or slot.draft[number] != token:
@@ -427,23 +415,21 @@ class Batcher:
             slot.drafted += len(slot.draft)
             slot.confirmed += confirmed
             if refuted:
-                self.context.trim(slot.sequence, len(slot.tokens) + len(slot.answer) - 1)
+                self.context.trim(slot.sequence, slot.position)
             slot.draft = []
         return reason
 
     def _complete(self, slot: Answering, reason: FinishReason) -> Completion:
-        if reason != "stop":
-            slot.text += slot.decoder.decode(b"", final=True)
         self._release(slot)
         slot.sampler.close()
         now, submitted = time.monotonic(), slot.waiting.submitted
         return Completion(
             id=slot.id,
-            text=slot.text,
+            text=slot.answer.finish(reason),
             finish_reason=reason,
             prompt_tokens=len(slot.tokens),
             shared_tokens=slot.spared,
-            completion_tokens=len(slot.answer),
+            completion_tokens=len(slot.answer.tokens),
             queued_s=round(slot.admitted - submitted, 6),
             first_token_s=round(slot.first_token - submitted, 6),
             duration_s=round(now - submitted, 6),

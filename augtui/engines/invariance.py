@@ -15,7 +15,7 @@ from augtui.engines.context import Context
 
 PROMPT_TOKENS = 20
 ANSWER_TOKENS = 2
-NEIGHBOURS = (1, 2, 6, 13, 30)
+NEIGHBOURS = (1, 2, 3, 6, 7, 13, 30)
 CHUNKS = (20, 7, 1)
 
 
@@ -35,16 +35,22 @@ def _probe(context: Context, n_vocab: int, ballast: int, neighbours: int, chunk:
     tokens = [draw.randrange(n_vocab) for _ in range(PROMPT_TOKENS + ANSWER_TOKENS)]
     context.clear()
     rows: list[NDArray[np.float32]] = []
-    pieces = [tokens[begin : begin + chunk] for begin in range(0, PROMPT_TOKENS, chunk)]
+    prompt = tokens[:PROMPT_TOKENS]
+    pieces = [prompt[begin : begin + chunk] for begin in range(0, PROMPT_TOKENS, chunk)]
     pieces += [[token] for token in tokens[PROMPT_TOKENS:]]
     position = 0
     for number, piece in enumerate(pieces):
         context.clear_batch()
-        for other in range(1, neighbours + 1):
-            context.add(draw.randrange(n_vocab), number, other, output=False)
+        # Kernels take rows in groups, and what is left over in another way: the probe is in front now and then.
+        others = [(draw.randrange(n_vocab), number, other) for other in range(1, neighbours + 1)]
+        before = others if neighbours % 3 else []
+        for other in before:
+            context.add(*other, output=False)
         for token in piece:
             place = context.add(token, position, 0, output=position >= PROMPT_TOKENS - 1)
             position += 1
+        for other in others[len(before) :]:
+            context.add(*other, output=False)
         if context.length == 1:
             context.add(0, 0, ballast, output=False)
         context.decode()

@@ -81,7 +81,7 @@ def _arena(options: EngineOptions, longest: int, affordable: int, cores: int) ->
         sequences=ARENA_SEQUENCES + 1,
         prefix_sequences=0,
         batch=ARENA_BATCH,
-        outputs=ARENA_BATCH,
+        outputs=ARENA_SEQUENCES + 1,
         threads=options.threads or cores,
     )
 

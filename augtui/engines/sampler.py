@@ -77,7 +77,7 @@ class Sampler:
         self._most = _most_candidates(sampling)
         self._grammar = _grammar(model, request)
         self._greedy = sampling.temperature <= 0 and sampling.repeat_penalty == 1.0 and self._grammar is None
-        self._chain = None if self._greedy else _chain(sampling, request.seed)
+        self._chain = None if self._greedy else _chain(sampling, request.seed, model.n_vocab)
 
     def sample(self, logits: NDArray[np.float32]) -> int:
         """Draw the next token from logits of shape (n_vocab,), and remember it; may write into them."""
@@ -121,14 +121,14 @@ def _most_candidates(sampling: Sampling) -> int | None:
     return sampling.top_k + penalised if sampling.top_k > 0 else None
 
 
-def _chain(sampling: Sampling, seed: int) -> Any:
+def _chain(sampling: Sampling, seed: int, n_vocab: int) -> Any:
     chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
 
     def add(sampler: Any) -> None:
         lib.llama_sampler_chain_add(chain, sampler)
 
     if sampling.repeat_penalty != 1.0:
-        add(lib.llama_sampler_init_penalties(PENALTY_WINDOW, sampling.repeat_penalty, 0.0, 0.0))
+        add(lib.llama_sampler_init_penalties(n_vocab, PENALTY_WINDOW, sampling.repeat_penalty, 0.0, 0.0))
     if sampling.temperature <= 0:
         add(lib.llama_sampler_init_greedy())
         return chain

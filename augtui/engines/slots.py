@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import codecs
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from augtui.engines.base import EmbedRequest, FinishReason, Request, Work
+from augtui.engines.assembly import Answer
+from augtui.engines.base import EmbedRequest, Request, Work
 from augtui.engines.drafts import PromptLookup
-from augtui.engines.loops import CHECK_EVERY, loops
 from augtui.engines.prefixes import Prefix
 from augtui.engines.sampler import Sampler
 
@@ -75,6 +74,7 @@ class Answering(Slot):
 
     request: Request
     sampler: Sampler
+    answer: Answer
     lookup: PromptLookup | None = None
     pending: int | None = None
     """The token drawn last, not yet in the cache."""
@@ -84,37 +84,17 @@ class Answering(Slot):
     ngram: int = 0
     drafted: int = 0
     confirmed: int = 0
-    answer: list[int] = field(default_factory=list)
     first_token: float = 0.0
-    text: str = ""
-    decoder: codecs.IncrementalDecoder = field(default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace"))
 
     @property
     def left(self) -> int:
         """Return how many more tokens may be drawn."""
-        return self.waiting.room - len(self.answer)
+        return self.answer.longest - len(self.answer.tokens)
 
-    def accept(self, token: int, piece: bytes) -> FinishReason | None:
-        """Add a drawn token to the answer; returns why the answer ends here, if it does."""
-        self.pending = token
-        self.answer.append(token)
-        fresh = self.decoder.decode(piece)
-        if fresh:
-            self.text += fresh
-            if self._stopped(len(fresh)):
-                return "stop"
-        if self.left <= 0:
-            return "length"
-        return "loop" if len(self.answer) % CHECK_EVERY == 0 and loops(self.answer) else None
-
-    def _stopped(self, fresh: int) -> bool:
-        stops = self.request.sampling.stop
-        places = (self.text.find(stop, max(0, len(self.text) - fresh - len(stop))) for stop in stops)
-        first = min((place for place in places if place >= 0), default=-1)
-        if first < 0:
-            return False
-        self.text = self.text[:first]
-        return True
+    @property
+    def position(self) -> int:
+        """Return the place of the pending token in the sequence."""
+        return len(self.tokens) + len(self.answer.tokens) - 1
 
 
 @dataclass(slots=True, eq=False)
