@@ -1,6 +1,8 @@
 """Qwen2-shaped models with random weights and the real vocabulary: what they write is noise, how fast is real.
 
-python -m benchmarks.shapes --shape 0.5b --vocab ggml-vocab-qwen2.gguf -o OUT.gguf --type Q8_0
+    python -m benchmarks.shapes --shape 1.5b --vocab ggml-vocab-qwen2.gguf --type Q8_0 Q4_K_M -o FOLDER
+
+writes FOLDER/qwen2-1.5b-shape-q8_0.gguf and FOLDER/qwen2-1.5b-shape-q4_k_m.gguf; `-o OUT.gguf` names a single file.
 """
 
 import argparse
@@ -124,6 +126,11 @@ def add_vocabulary(writer: gguf.GGUFWriter, vocabulary: gguf.GGUFReader) -> int:
     return len(tokens)
 
 
+def file_name(shape: str, kind: str) -> str:
+    """Return what the file of a shape and type is called."""
+    return f"qwen2-{shape}-shape-{kind.lower()}.gguf"
+
+
 def make(name: str, vocabulary_path: Path, destination: Path, kind: str, seed: int = 0) -> None:
     """Write the random-weight model of shape `name` and type `kind` (any llama.cpp type) to `destination`."""
     shape, kind = SHAPES[name], kind.upper()
@@ -165,12 +172,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.shapes", description=__doc__.splitlines()[0])
     parser.add_argument("--shape", choices=SHAPES, default="0.5b")
     parser.add_argument("--vocab", type=Path, required=True, help="GGUF file with the Qwen2 vocabulary")
-    parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--type", default="Q8_0", help="any llama.cpp type: Q8_0, Q4_K_M, F16 ...")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="a .gguf file, or a folder for several types")
+    parser.add_argument("--type", nargs="+", default=["Q8_0"], help="any llama.cpp types: Q8_0, Q4_K_M, F16 ...")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    into_folder = options.output.is_dir() or len(options.type) > 1
     try:
-        make(options.shape, options.vocab, options.output, options.type, options.seed)
+        if into_folder:
+            options.output.mkdir(parents=True, exist_ok=True)
+        for kind in options.type:
+            path = options.output / file_name(options.shape, kind) if into_folder else options.output
+            make(options.shape, options.vocab, path, kind, options.seed)
     except (ConversionError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -74,3 +74,11 @@ def test_a_seed_decides_every_byte(vocabulary: Path, tmp_path: Path) -> None:
 def test_refuses_a_missing_vocabulary(tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match="no such file"):
         make("tiny", tmp_path / "absent.gguf", tmp_path / "out.gguf", "Q8_0")
+
+
+def test_several_types_go_into_a_folder(vocabulary: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    command = [sys.executable, "-m", "benchmarks.shapes", "--shape", "tiny", "--vocab", str(vocabulary)]
+    done = subprocess.run([*command, "--type", "Q8_0", "F16", "-o", str(folder)], capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in folder.iterdir()} == {"qwen2-tiny-shape-q8_0.gguf", "qwen2-tiny-shape-f16.gguf"}
