@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from augtui.engines.arena import Arena
-from augtui.engines.assembly import Answer, Overflow, answer_room
+from augtui.engines.assembly import Answer, Overflow
 from augtui.engines.base import (
     Completion,
     Embedding,
@@ -26,25 +26,24 @@ from augtui.engines.base import (
     ModelInfo,
     Outcome,
     Progress,
-    Request,
     Score,
     ScoreRequest,
     Timing,
     Work,
 )
 from augtui.engines.context import Context
-from augtui.engines.drafts import LONGEST_DRAFT, LONGEST_NGRAM, PromptLookup
+from augtui.engines.drafts import PromptLookup
+from augtui.engines.intake import Encode, Intake
 from augtui.engines.native import Model
-from augtui.engines.pace import Chance, StepCost, draft_lengths
 from augtui.engines.prefixes import LEAST_GAIN, Prefix, Prefixes, tokens_in_common, worthwhile
-from augtui.engines.sampler import Candidates, Sampler
 from augtui.engines.slots import Answering, Pooling, Scoring, Slot, Waiting
+from augtui.engines.speculation import Speculation
 
 AGE_TOKENS = 16
 """A piece of work moves up in the queue by so many tokens for each other one that was admitted before it."""
 
-Encode = Callable[[Request | ScoreRequest], list[int]]
-"""A request to the tokens of its prompt; may raise anything."""
+PATIENCE = 4
+"""Work for another adapter waits while so many pieces of work for each slot go before it; then the adapter changes."""
 
 
 class Batcher:
@@ -68,17 +67,17 @@ class Batcher:
         self.weights = weights
         self.context = context
         self.model = info
-        self._encode = encode
+        # The ballast of the deterministic mode takes a cell.
+        longest = min(info.context_sequence, context.cells - (arena is not None))
+        self._intake = Intake(weights, encode, longest)
         self._arena = arena
         self._free = list(range(info.slots - 1, -1, -1))
         shares = weights.shares_prefixes and arena is None
         first = info.slots
         self._prefixes = Prefixes(context, range(first, first + prefix_sequences) if shares else ())
         self._shares = shares and prefix_sequences > 0
-        self._speculates = speculate and weights.shares_prefixes and arena is None
-        self._candidates = Candidates(weights.n_vocab)
-        self._cost = StepCost()
-        self._chance = Chance(LONGEST_NGRAM)
+        can_trim = weights.shares_prefixes and arena is None
+        self._speculation = Speculation() if speculate and can_trim else None
         self._adapter: str | None = None
         self._reserved = 0
         self._admissions = 0
@@ -104,59 +103,17 @@ class Batcher:
     def submit(self, work: Work) -> Failure | None:
         """Queue a piece of work; returns a failure if it can never be done."""
         try:
-            self._waiting += self._prepare(work)
+            passes = self._intake.passes(work, self._admissions)
         except Overflow as overflow:
             return Failure(work.id, "context overflow", str(overflow))
         except Exception as error:  # a template or a tokenizer may refuse anything; the record is to blame, not the run
             return Failure(work.id, "bad request", f"{type(error).__name__}: {error}"[:500])
-        return None
-
-    def _prepare(self, work: Work) -> list[Waiting]:
-        now = time.monotonic()
-        if isinstance(work, EmbedRequest):
-            text = self._require(self.weights.tokenize(work.text), "the text is empty")
-            tokens = self._begun(text)
-            return [self._fit(Waiting(work, tokens, 0, now, self._admissions))]
-        if work.adapter is not None and work.adapter not in self.weights.adapters:
-            raise ValueError(f"no adapter {work.adapter!r} is loaded")
-        prompt = self._require(self._encode(work), "the chat template makes an empty prompt of it")
+        self._waiting += passes
         if isinstance(work, ScoreRequest):
-            return self._passes(work, prompt, now)
-        room = answer_room(len(prompt), work.sampling.max_tokens, self._longest)
-        sampler = Sampler(self.weights, self._candidates, work)
-        return [Waiting(work, prompt, room, now, self._admissions, sampler)]
-
-    def _passes(self, work: ScoreRequest, prompt: list[int], now: float) -> list[Waiting]:
-        """Return the answer after its instruction, and the answer alone if there is anything to score in it."""
-        answer = self._require(self.weights.tokenize(work.answer), "the answer is empty")
-        # The last token's own likelihood is read before it: it need not be computed.
-        given = Waiting(work, (prompt + answer)[:-1], 0, now, self._admissions, targets=answer)
-        text = self._begun(answer)
-        alone = Waiting(work, text[:-1], 0, now, self._admissions, targets=text[1:], is_alone=True)
-        passes = [self._fit(entry) for entry in (given, alone) if entry.tokens]
-        # Of a single token nothing is left to be scored alone.
-        self._scores[work.id] = _Score(len(prompt), alone=None if alone.tokens else ())
-        return passes
-
-    def _begun(self, tokens: list[int]) -> list[int]:
-        begin = self.weights.begin_token
-        return tokens if begin is None else [begin, *tokens]
-
-    @staticmethod
-    def _require(tokens: list[int], fault: str) -> list[int]:
-        if not tokens:
-            raise ValueError(fault)
-        return tokens
-
-    @property
-    def _longest(self) -> int:
-        # The ballast of the deterministic mode takes a cell.
-        return min(self.model.context_sequence, self.context.cells - (self._arena is not None))
-
-    def _fit(self, waiting: Waiting) -> Waiting:
-        if len(waiting.tokens) > self._longest:
-            raise Overflow(f"{len(waiting.tokens)} tokens > {self._longest} of the context")
-        return waiting
+            # Of a single token nothing is left to be scored alone.
+            has_alone = any(entry.is_alone for entry in passes)
+            self._scores[work.id] = _Score(self._intake.prompt_tokens(passes[0]), alone=None if has_alone else ())
+        return None
 
     def cancel(self, ids: set[str]) -> list[Failure]:
         """Drop work that waits or is under way."""
@@ -188,6 +145,8 @@ class Batcher:
         place = 0
         while place < len(self._waiting) and len(self._active) < self.model.slots:
             entry = self._waiting[place]
+            if entry.adapter != self._adapter and self._admissions - entry.passed > PATIENCE * self.model.slots:
+                return
             if entry.adapter != self._adapter or self._is_coming(entry):
                 place += 1
                 continue
@@ -253,7 +212,7 @@ class Batcher:
         if isinstance(work, ScoreRequest):
             return Scoring(*slot)
         assert entry.sampler is not None
-        lookup = PromptLookup(entry.tokens) if self._speculates else None
+        lookup = PromptLookup(entry.tokens) if self._speculation else None
         answer = Answer(entry.room, work.sampling.stop, cut_loops=not work.sampling.ignore_eos)
         return Answering(*slot, request=work, sampler=entry.sampler, answer=answer, lookup=lookup)
 
@@ -290,11 +249,12 @@ class Batcher:
         context = self.context
         context.clear_batch()
         answering = [slot for slot in self._active if isinstance(slot, Answering) and slot.pending is not None]
-        drafts = self._drafts(answering)
-        for writer, draft in zip(answering, drafts, strict=True):
+        if self._speculation is not None:
+            # Each sequence at work may want one output of this step.
+            self._speculation.draft(answering, min(context.output_room, context.room) - len(self._active))
+        for writer in answering:
             assert writer.pending is not None
-            writer.draft = draft
-            tokens = enumerate((writer.pending, *draft), writer.position)
+            tokens = enumerate((writer.pending, *writer.draft), writer.position)
             writer.places = [context.add(token, place, writer.sequence, output=True) for place, token in tokens]
         answers = context.length
         for slot in self._active:
@@ -324,25 +284,6 @@ class Batcher:
         self.prompt_tokens += stop - slot.computed
         slot.computed = stop
 
-    def _drafts(self, answering: list[Answering]) -> list[list[int]]:
-        nothing: list[list[int]] = [[] for _ in answering]
-        line = self._cost.line()
-        if not self._speculates or line is None:
-            return nothing
-        found = [
-            slot.lookup.propose(min(LONGEST_DRAFT, slot.left - 1)) if slot.lookup else ([], 0) for slot in answering
-        ]
-        proposals = [len(tokens) for tokens, _ in found]
-        if not any(proposals):
-            return nothing
-        chances = [self._chance.of(size) for _, size in found]
-        # Each sequence at work may want one output of this step.
-        room = min(self.context.output_room, self.context.room) - len(self._active)
-        lengths = draft_lengths(proposals, chances, len(answering), len(answering), line, room)
-        for slot, (_, size) in zip(answering, found, strict=True):
-            slot.ngram = size
-        return [tokens[:length] for (tokens, _), length in zip(found, lengths, strict=True)]
-
     def _account(self, answering: int, reading: int, drawn: int, seconds: float) -> None:
         timing = self.timing
         if answering and reading:
@@ -350,7 +291,8 @@ class Batcher:
             timing.mixed_prompt_tokens += reading
             timing.mixed_answer_tokens += drawn
         elif answering:
-            self._cost.observe(answering, seconds)
+            if self._speculation is not None:
+                self._speculation.cost.observe(answering, seconds)
             timing.decode_s += seconds
             timing.decode_tokens += drawn
         else:
@@ -409,9 +351,9 @@ class Batcher:
                 slot.lookup.append(token)
             if reason is not None or number == len(slot.draft) or slot.draft[number] != token:
                 break
-        if slot.draft:
+        if self._speculation is not None and slot.draft:
             refuted = reason is None and confirmed < len(slot.draft)
-            self._chance.observe(slot.ngram, confirmed, refuted=refuted)
+            self._speculation.chance.observe(slot.ngram, confirmed, refuted=refuted)
             slot.drafted += len(slot.draft)
             slot.confirmed += confirmed
             if refuted:

@@ -34,7 +34,7 @@ class Model:
         self.vocab: Any = lib.llama_model_get_vocab(self.pointer)
         self.n_vocab: int = lib.llama_vocab_n_tokens(self.vocab)
         self._pieces: dict[int, bytes] = {}
-        self.end_tokens = frozenset(self._end_tokens())
+        self._control, self.end_tokens = self._special_tokens()
 
     def _adapter(self, path: Path) -> Any:
         pointer = lib.llama_adapter_lora_init(self.pointer, str(path).encode())
@@ -42,25 +42,25 @@ class Model:
             raise LoadError(f"the adapter {path} does not fit this model")
         return pointer
 
-    def _end_tokens(self) -> list[int]:
+    def _special_tokens(self) -> tuple[frozenset[int], frozenset[int]]:
+        """Return the control tokens, and those that end an answer."""
+        control = frozenset(token for token in range(self.n_vocab) if lib.llama_vocab_is_control(self.vocab, token))
+        ends = {token for token in control if lib.llama_vocab_is_eog(self.vocab, token)}
         # The published Refine-7B names only <|endoftext|> (151643) as its end, but answers end in <|im_end|> (151645)
         # too: both end an answer wherever the vocabulary has them.
-        named = [self.tokenize(text, special=True) for text in ("<|endoftext|>", "<|im_end|>")]
-        ends = [tokens[0] for tokens in named if len(tokens) == 1]
-        return ends + [token for token in self._special() if lib.llama_vocab_is_eog(self.vocab, token)]
-
-    def _special(self) -> list[int]:
+        for text in ("<|endoftext|>", "<|im_end|>"):
+            named = self.tokenize(text, special=True)
+            ends |= set(named) if len(named) == 1 else set()
         candidates = (lib.llama_vocab_eos(self.vocab), lib.llama_vocab_eot(self.vocab))
-        return [token for token in candidates if token >= 0]
+        return control, frozenset(ends | {token for token in candidates if token >= 0})
 
     def is_end(self, token: int) -> bool:
         """Return whether `token` ends an answer."""
-        return token in self.end_tokens or bool(lib.llama_vocab_is_eog(self.vocab, token))
+        return token in self.end_tokens
 
     def control_texts(self) -> frozenset[str]:
         """Return the texts that the vocabulary reads as control tokens, such as `<|im_end|>`."""
-        special = (token for token in range(self.n_vocab) if lib.llama_vocab_is_control(self.vocab, token))
-        texts = (lib.llama_vocab_get_text(self.vocab, token) for token in special)
+        texts = (lib.llama_vocab_get_text(self.vocab, token) for token in self._control)
         return frozenset(text.decode("utf-8", "replace") for text in texts if text)
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:

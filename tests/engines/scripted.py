@@ -2,7 +2,8 @@
 
 The worker speaks the real protocol. What it does with a request is written in the request's prompt: `echo TEXT`,
 `die` (SIGSEGV), `choke` (the same, before it says what it decodes), `die once FILE` (only while FILE does not exist),
-`hang` (stops beating), `sleep SECONDS`.
+`babble once FILE` (says what is no message), `hang` (stops beating), `sleep SECONDS`. With `raise SIGNAL [FILE]` on its
+command line it dies of a signal while loading (only while FILE does not exist).
 """
 
 from __future__ import annotations
@@ -92,6 +93,12 @@ def main() -> None:
     if sys.argv[1:] == ["abort"]:
         os.write(2, b"GGML_ASSERT(false) failed\n")
         os.kill(os.getpid(), signal.SIGABRT)
+    if sys.argv[1:2] == ["raise"]:
+        mark = Path(sys.argv[3]) if len(sys.argv) > 3 else None
+        if mark is None or not mark.exists():
+            if mark is not None:
+                mark.touch()
+            os.kill(os.getpid(), signal.Signals[sys.argv[2]])
     output.send(wire.pack_event(INFO))
     threading.Thread(target=beat, daemon=True).start()
     while True:
@@ -110,6 +117,10 @@ def main() -> None:
                 if words:
                     Path(words[1]).touch()
                 os.kill(os.getpid(), signal.SIGSEGV)
+            if verb == "babble" and not Path(words[1]).exists():
+                Path(words[1]).touch()
+                output.send({"nothing": "of the kind"})
+                time.sleep(60)
             if verb == "hang":
                 hung.set()
                 time.sleep(60)

@@ -202,7 +202,7 @@ def test_a_score_is_the_likelihood_of_the_answer_with_and_without_its_instructio
     score = found["a"]
     assert isinstance(score, Score)
     tokens = engine.weights.tokenize(answer)
-    begun = engine._encode(ScoreRequest("", question, answer))
+    begun = engine._intake._encode(ScoreRequest("", question, answer))
     assert len(begun) + len(tokens) < 64
     assert score.given == pytest.approx(expected_score(engine, begun + tokens, len(begun)), abs=1e-6)
     assert score.alone == pytest.approx(expected_score(engine, tokens, 1), abs=1e-6)

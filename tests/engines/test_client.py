@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from augtui.domain.templates import Message
+from augtui.engines import client
 from augtui.engines.base import Completion, Event, Failure, Request, Restarted
 from augtui.engines.client import LocalEngine
 from augtui.engines.options import EngineOptions
@@ -24,13 +25,14 @@ from tests.engines import scripted
 def engine_of(tmp_path: Path) -> Iterator[Callable[..., LocalEngine]]:
     made: list[LocalEngine] = []
 
-    def make(*arguments: str, beat_limit_s: float = 5.0) -> LocalEngine:
+    def make(*arguments: str, beat_limit_s: float = 5.0, patience_s: float = 60.0) -> LocalEngine:
         engine = LocalEngine(
             tmp_path / "model.gguf",
             EngineOptions(slots=4),
             log_path=tmp_path / "engine.log",
             command=[*scripted.command(), *arguments],
             beat_limit_s=beat_limit_s,
+            patience_s=patience_s,
         )
         made.append(engine)
         return engine
@@ -168,7 +170,7 @@ def test_a_log_that_nobody_asked_for_goes_with_the_engine(tmp_path: Path, monkey
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
 def test_a_murdered_child_is_replaced(engine_of: Callable[..., LocalEngine], number: int) -> None:
     engine = engine_of(beat_limit_s=1.0)
     engine.submit([ask(str(index), "sleep 0.1") for index in range(10)])
@@ -178,6 +180,111 @@ def test_a_murdered_child_is_replaced(engine_of: Callable[..., LocalEngine], num
     events = collect(engine, 8)
     assert any(isinstance(event, Restarted) for event in events)
     assert "engine died" not in ended(events).values()
+
+
+def test_a_child_that_is_stopped_is_let_go_on(engine_of: Callable[..., LocalEngine]) -> None:
+    engine = engine_of(beat_limit_s=60.0)
+    engine.submit([ask(str(index), "sleep 0.05") for index in range(10)])
+    collect(engine, 2)
+    child = engine.pid
+    assert child is not None
+    os.kill(child, signal.SIGSTOP)
+    events = collect(engine, 8)
+    assert engine.pid == child
+    assert not any(isinstance(event, Restarted) for event in events)
+
+
+@pytest.mark.skipif(not hasattr(os, "waitid"), reason="the system does not tell that a child is stopped")
+def test_a_child_that_is_stopped_again_and_again_is_replaced(
+    engine_of: Callable[..., LocalEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "STOPPED_LIMIT_S", 0.5)
+    engine = engine_of(beat_limit_s=60.0)
+    engine.submit([ask("a", "sleep 3"), ask("b", "echo b")])
+    child = engine.pid
+    assert child is not None
+    events: list[Event] = []
+    while not any(isinstance(event, Restarted) for event in events):
+        if engine.pid == child:
+            os.kill(child, signal.SIGSTOP)
+        events.extend(engine.poll(0.02))
+    assert ended([*events, *collect(engine, 2)]) == {"a": "3", "b": "b"}
+
+
+def test_a_child_that_is_killed_all_the_time_from_outside_loses_no_request(
+    engine_of: Callable[..., LocalEngine],
+) -> None:
+    engine = engine_of()
+    engine.submit([ask(str(number), "sleep 0.03") for number in range(40)])
+    answers: dict[str, str] = {}
+    killed = 0
+    while len(answers) < 40:
+        answers |= ended(list(engine.poll(0.1)))
+        if engine.pid is not None and killed < 12:
+            os.kill(engine.pid, signal.SIGKILL if killed % 2 else signal.SIGTERM)
+            killed += 1
+    assert set(answers.values()) == {"0.03"}
+    assert killed == 12
+
+
+def test_an_engine_that_cannot_be_kept_alive_is_given_up(
+    engine_of: Callable[..., LocalEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "LONGEST_WAIT_S", 0.1)
+    engine = engine_of(patience_s=1.0)
+    engine.submit([ask("a", "sleep 60")])
+    with pytest.raises(EngineError, match="times in a row"):
+        while True:
+            if engine.pid is not None:
+                os.kill(engine.pid, signal.SIGKILL)
+            engine.poll(0.05)
+
+
+def test_records_are_set_aside_only_by_an_engine_that_works_for_others(
+    engine_of: Callable[..., LocalEngine],
+) -> None:
+    engine = engine_of()
+    engine.submit([ask("good", "echo good")])
+    collect(engine, 1)
+    engine.submit([ask(str(number), "die") for number in range(30)])
+    seen: list[Event] = []
+    with pytest.raises(EngineError, match="dies on every record"):
+        while True:
+            seen.extend(engine.poll(0.2))
+    assert ended(seen) == {}
+
+
+def test_a_request_that_was_cancelled_before_a_death_stays_cancelled(engine_of: Callable[..., LocalEngine]) -> None:
+    engine = engine_of()
+    engine.submit([ask("a", "sleep 0.3"), ask("b", "sleep 0.3")])
+    while not engine.poll(0.05) and engine.pid is None:
+        pass
+    assert engine.pid is not None
+    os.kill(engine.pid, signal.SIGSTOP)
+    engine.cancel(["b"])
+    os.kill(engine.pid, signal.SIGKILL)
+    assert ended(collect(engine, 2)) == {"a": "0.3", "b": "cancelled"}
+
+
+@pytest.mark.parametrize(("how", "error"), [("SIGKILL", EngineError), ("SIGSEGV", ModelError), ("SIGPROF", ModelError)])
+def test_a_child_that_is_killed_whenever_it_loads_is_given_up(
+    engine_of: Callable[..., LocalEngine], how: str, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        _ = engine_of("raise", how).model
+
+
+def test_one_death_while_loading_may_be_a_chance(engine_of: Callable[..., LocalEngine], tmp_path: Path) -> None:
+    engine = engine_of("raise", "SIGSEGV", str(tmp_path / "once"))
+    assert engine.model == scripted.INFO
+
+
+def test_a_child_that_speaks_nonsense_is_replaced(engine_of: Callable[..., LocalEngine], tmp_path: Path) -> None:
+    engine = engine_of()
+    engine.submit([ask("a", f"babble once {tmp_path / 'babbled'}"), ask("b", "echo b")])
+    events = collect(engine, 2)
+    assert ended(events)["b"] == "b"
+    assert any(isinstance(event, Restarted) and "sense" in event.reason for event in events)
 
 
 def test_a_child_that_stops_beating_is_replaced(engine_of: Callable[..., LocalEngine]) -> None:
