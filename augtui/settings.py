@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationError
@@ -36,11 +37,30 @@ class Settings(BaseSettings):
     max_tokens: int | None = Field(None, ge=1)
     seed: int = Field(42, ge=0, lt=2**63)
     slots: int = Field(16, ge=1, le=255)
-    """llama.cpp takes 256 sequences (LLAMA_MAX_SEQ); one is the prefix that prompts share."""
+    """llama.cpp takes 256 sequences (LLAMA_MAX_SEQ); one at least is for prefixes that prompts share."""
     threads: int | None = Field(None, ge=1, le=1024)
+    gpu_layers: int = Field(-1, ge=-1, le=10_000)
+    """-1: as many as fit."""
+    cache_type: Literal["f16", "q8_0", "q4_0"] = "f16"
+    """How keys and values are kept."""
+    speculate: bool = True
+    """Whether tokens are drafted from the prompt where that is faster; it changes no text."""
+    deterministic: bool = False
+    """Whether a text may depend on nothing but its request."""
+    adapter: Path | None = None
+    """A LoRA adapter for the model."""
     retries: int = Field(3, ge=0, le=100)
     similarity: float = Field(0.7, gt=0, le=1)
     """Expanded instructions with a ROUGE-L F1 of at least this to their seed or to one another are rejected."""
+
+    timeout: float = Field(300.0, gt=0, le=86_400, allow_inf_nan=False)
+    """Seconds that a server has for one answer."""
+    price_in: float | None = Field(None, ge=0, le=1e6, allow_inf_nan=False)
+    """US dollars for a million prompt tokens of a server."""
+    price_out: float | None = Field(None, ge=0, le=1e6, allow_inf_nan=False)
+    """US dollars for a million answer tokens of a server."""
+    max_cost: float | None = Field(None, ge=0, le=1e6, allow_inf_nan=False)
+    """US dollars that a run may cost in all."""
 
     @classmethod
     def settings_customise_sources(

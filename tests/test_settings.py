@@ -21,7 +21,19 @@ def test_flags_win_over_variables_over_the_file_over_defaults(home: Path, monkey
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("slots", 0), ("slots", "many"), ("temperature", -0.1), ("top_p", 0), ("guard", "loose"), ("similarity", 2)],
+    [
+        ("slots", 0),
+        ("slots", "many"),
+        ("temperature", -0.1),
+        ("top_p", 0),
+        ("guard", "loose"),
+        ("similarity", 2),
+        ("timeout", 0),
+        ("timeout", float("inf")),
+        ("price_in", -1),
+        ("price_out", float("nan")),
+        ("max_cost", -0.5),
+    ],
 )
 def test_a_wrong_value_is_named(name: str, value: object) -> None:
     with pytest.raises(UsageError, match=name) as caught:
@@ -45,3 +57,10 @@ def test_a_file_that_is_not_toml_is_named(home: Path) -> None:
     (home / "config.toml").write_text("seed = = 1")
     with pytest.raises(UsageError, match=r"config\.toml"):
         settings.load()
+
+
+def test_a_key_is_no_setting_and_is_not_repeated(home: Path) -> None:
+    (home / "config.toml").write_text('api_key = "sk-secret"\n')
+    with pytest.raises(UsageError, match="api_key") as caught:
+        settings.load()
+    assert "sk-secret" not in f"{caught.value.message} {caught.value.hint}"

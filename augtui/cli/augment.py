@@ -6,27 +6,27 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import typer
 
-from augtui import locations
+from augtui.cli import engines
 from augtui.cli.display import Display, display_for
 from augtui.domain.guard import Strictness
 from augtui.domain.tasks import TASKS
 from augtui.engines.base import Sampling
 from augtui.engines.client import LocalEngine
-from augtui.engines.options import EngineOptions
-from augtui.errors import EngineError, ExitCode, ModelError, OutputError
+from augtui.errors import EngineError, ExitCode, OutputError
 from augtui.models import catalog, checksums
 from augtui.pipelines import export, source
 from augtui.pipelines.augment import Augmentation, Input, Summary
 from augtui.pipelines.job import Job
-from augtui.pipelines.runner import ItemSettled, RunEvent
+from augtui.pipelines.runner import BudgetSpent, ItemSettled, RunEvent
 from augtui.settings import Settings, load
+from augtui.store import costs
 from augtui.store.projects import open_project
 
 SHOW_EVERY_S = 0.2
@@ -55,26 +55,32 @@ def augment(
     settings = load(**flags)
     if output is not None:
         _require_folder(output)
-    model = catalog.resolve(settings.model)
+    model = catalog.resolve(settings.model, timeout_s=settings.timeout)
     with ExitStack() as stack:
         stop = stack.enter_context(_Interruption())
         opened = stack.enter_context(source.opened(file))
         display = stack.enter_context(display_for(task, to_file=output is not None, json=json, quiet=quiet))
-        display.say(f"model {model.name}", model.path)
-        job = _job(task, samples, settings, model, checksums.sha256(model.path))
+        display.say(f"model {model.name}", model.location)
+        job = _job(task, samples, settings, model)
         project = stack.enter_context(open_project(settings.project))
         wanted = Input(opened, field, format, limit)
-        run = stack.enter_context(Augmentation(project, job, wanted, str(model.path), model.path.stat().st_size))
+        run = stack.enter_context(Augmentation(project, job, wanted, model.location, model.bytes))
         run.plan()
-        stop.engine = stack.enter_context(_engine(model.path, settings))
-        summary = _work(run, stop.engine, stop, display)
+        spent = costs.spent(project, run.run.id) if model.library == "http" else 0.0
+        stop.engine = stack.enter_context(engines.opened(model, settings, spent=spent))
+        summary, poverty = _work(run, stop.engine, stop, display)
         if output is not None and not summary.interrupted:
             export.write_jsonl((line for _, line in run.results()), output)
         display.finish(summary, output, opened.name)
+    if poverty is not None and not stop():
+        raise EngineError(
+            f"the budget does not reach further: {poverty}",
+            hint="Run the same command again with a larger --max-cost to go on.",
+        )
     raise typer.Exit(_exit_code(summary))
 
 
-def _job(task: str, samples: int, settings: Settings, model: catalog.Model, sha256: str) -> Job:
+def _job(task: str, samples: int, settings: Settings, model: catalog.Model) -> Job:
     def chosen(value: Any, suiting: Any) -> Any:
         return suiting if value is None else value
 
@@ -91,7 +97,7 @@ def _job(task: str, samples: int, settings: Settings, model: catalog.Model, sha2
         task=TASKS[task],
         style=model.style if settings.style == "auto" else settings.style,
         model_name=model.name,
-        model_sha256=sha256,
+        model_sha256=model.sha256(),
         sampling=sampling,
         seed=settings.seed,
         guard=model.guard if settings.guard == "auto" else Strictness(settings.guard),
@@ -99,38 +105,33 @@ def _job(task: str, samples: int, settings: Settings, model: catalog.Model, sha2
         samples=samples,
         languages=model.languages,
         similarity=settings.similarity,
+        adapter=engines.adapter_name(settings),
+        adapter_sha256=None if settings.adapter is None else checksums.sha256(settings.adapter),
+        numerics=tuple(_numerics(settings, model)),
     )
 
 
-@contextmanager
-def _engine(model: Path, settings: Settings) -> Iterator[LocalEngine]:
-    """Yield an engine that ends with the block; its log stays only where an error refers to it."""
-    log = locations.logs() / f"engine-{os.getpid()}.log"
-    for old in locations.logs().glob("engine-*.log"):  # of processes that were killed
-        with suppress(OSError):
-            if time.time() - old.stat().st_mtime > LOG_DAYS * 86_400:
-                old.unlink()
-    engine = LocalEngine(model, EngineOptions(slots=settings.slots, threads=settings.threads), log_path=log)
-    telling = False
-    try:
-        yield engine
-    except (EngineError, ModelError):
-        telling = True
-        raise
-    finally:
-        engine.close()
-        if not telling:
-            log.unlink(missing_ok=True)
+def _numerics(settings: Settings, model: catalog.Model) -> Iterator[tuple[str, str]]:
+    if model.server is None and settings.cache_type != "f16":
+        yield "cache_type", settings.cache_type
+    if model.server is None and settings.deterministic:
+        yield "deterministic", "yes"
 
 
-def _work(run: Augmentation, engine: LocalEngine, stop: _Interruption, display: Display) -> Summary:
+def _work(
+    run: Augmentation, engine: engines.AnyEngine, stop: _Interruption, display: Display
+) -> tuple[Summary, str | None]:
+    """Work through a run; returns what it came to, and why the budget does not reach further, if it does not."""
     display.begin(run.run, run.counts())
+    poverty: str | None = None
     written = 0
     due, looked = False, 0.0
 
     def see(event: RunEvent) -> None:
-        nonlocal written, due, looked
+        nonlocal written, due, looked, poverty
         display.see(event)
+        if isinstance(event, BudgetSpent):
+            poverty = event.detail
         due = due or (isinstance(event, ItemSettled) and event.position == written)
         # Results are read page by page: for each single one that would cost more than a small model's answer.
         if due and display.shows_results and time.monotonic() - looked >= SHOW_EVERY_S:
@@ -144,8 +145,8 @@ def _work(run: Augmentation, engine: LocalEngine, stop: _Interruption, display: 
             display.result(line)
             written = position + 1
 
-    def ready() -> LocalEngine:
-        display.say("loading the model")
+    def ready() -> engines.AnyEngine:
+        display.say("loading the model" if isinstance(engine, LocalEngine) else "reaching the server")
         info = engine.model
         display.loaded(info)
         stop.graceful = True
@@ -156,7 +157,7 @@ def _work(run: Augmentation, engine: LocalEngine, stop: _Interruption, display: 
     if display.shows_results:
         for _, line in run.results(written):
             display.result(line)
-    return summary
+    return summary, poverty
 
 
 def _require_folder(output: str) -> None:
@@ -187,7 +188,7 @@ class _Interruption:
     def __init__(self) -> None:
         self.graceful = False
         """Whether somebody asks this object; until then an interruption is raised where it comes."""
-        self.engine: LocalEngine | None = None
+        self.engine: engines.AnyEngine | None = None
         self._asked = False
         self._former: dict[int, Any] = {}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,13 +15,11 @@ from augtui.cli import options
 
 if TYPE_CHECKING:
     from augtui.engines.base import Sampling
-    from augtui.engines.client import LocalEngine
     from augtui.models import catalog
     from augtui.pipelines.bench import Watcher
     from augtui.settings import Settings
 
 SLOTS = "--slots"
-Model = Annotated[str | None, typer.Option("--model", "-m", help="`default`, or the path of a GGUF file.")]
 File = Annotated[
     str | None,
     typer.Option("--file", "-f", help="Prompts, as for refine; each is asked once. Default: built-in prompts."),
@@ -56,7 +53,7 @@ def _spread(arguments: list[str]) -> Iterator[str]:
 
 
 def bench(
-    model: Model = None,
+    model: options.Model = None,
     file: File = None,
     slots: Slots = None,
     max_tokens: MaxTokens = 64,
@@ -65,18 +62,21 @@ def bench(
     format: options.Format = None,
     limit: options.Limit = None,
     threads: options.Threads = None,
+    gpu_layers: options.GpuLayers = None,
+    cache_type: options.CacheType = None,
     json: Json = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Measure tokens a second, the time to the first token and memory, by the number of answers at a time."""
     from augtui.cli import bench_display as display
+    from augtui.cli import engines
     from augtui.domain.visible import visible
     from augtui.errors import ExitCode
     from augtui.models import catalog
     from augtui.pipelines import bench as measuring
     from augtui.settings import load
 
-    settings = load(model=model, threads=threads)
+    settings = load(model=model, threads=threads, gpu_layers=gpu_layers, cache_type=cache_type)
     counts = _slot_counts(slots or [])
     chosen = catalog.resolve(settings.model)
     _ = chosen.path  # a server's model has none, and its server's speed says nothing of this machine
@@ -86,7 +86,9 @@ def bench(
         style = chosen.style if settings.style == "auto" else settings.style
         work = measuring.Workload(prompts, sampling, style, whole=file is not None)
         tried = counts or work.usual_slots()
-        report = measuring.measure(work, tried, lambda n: _engine(chosen, settings, n), watcher, free=not counts)
+        report = measuring.measure(
+            work, tried, lambda n: engines.opened(chosen, settings, slots=n), watcher, free=not counts
+        )
     if aside:
         report.notes.append(f"{aside} lines of the input hold no prompt")
     if json:
@@ -139,28 +141,6 @@ def _sampling(model: catalog.Model, settings: Settings, max_tokens: int, ignore_
         max_tokens=max_tokens,
         ignore_eos=ignore_eos,
     )
-
-
-@contextmanager
-def _engine(model: catalog.Model, settings: Settings, slots: int) -> Iterator[LocalEngine]:
-    """Yield an engine that ends with the block; its log stays only where an error refers to it."""
-    from augtui import locations
-    from augtui.engines.client import LocalEngine
-    from augtui.engines.options import EngineOptions
-    from augtui.errors import EngineError, ModelError
-
-    log = locations.logs() / f"engine-{os.getpid()}.log"
-    engine = LocalEngine(model.path, EngineOptions(slots=slots, threads=settings.threads), log_path=log)
-    telling = False
-    try:
-        yield engine
-    except (EngineError, ModelError):
-        telling = True
-        raise
-    finally:
-        engine.close()
-        if not telling:
-            log.unlink(missing_ok=True)
 
 
 @contextmanager

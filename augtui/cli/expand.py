@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,25 +14,16 @@ Similarity = Annotated[
 ]
 
 
+@options.generating
 def expand(
+    flags: dict[str, Any],
     file: options.File,
     count: Count = 3,
     output: options.Out = None,
-    model: options.Model = None,
     similarity: Similarity = None,
-    style: options.Style = None,
     field: options.Field = None,
     format: options.Format = None,
     limit: options.Limit = None,
-    temperature: options.Temperature = None,
-    top_p: options.TopP = None,
-    top_k: options.TopK = None,
-    max_tokens: options.MaxTokens = None,
-    seed: options.Seed = None,
-    retries: options.Retries = None,
-    slots: options.Slots = None,
-    threads: options.Threads = None,
-    project: options.Project = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -42,12 +33,8 @@ def expand(
     """
     from augtui.cli.augment import augment
 
-    settings = {
-        "model": model, "similarity": similarity, "style": style, "temperature": temperature, "top_p": top_p,
-        "top_k": top_k, "max_tokens": max_tokens, "seed": seed, "retries": retries, "slots": slots,
-        "threads": threads, "project": project,
-    }  # fmt: skip
+    flags["similarity"] = similarity
     augment(
-        "expand", file, output, settings,
+        "expand", file, output, flags,
         samples=count, field=field, format=format, limit=limit, json=json, quiet=quiet,
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,24 +14,15 @@ Guard = Annotated[
 ]
 
 
+@options.generating
 def refine(
+    flags: dict[str, Any],
     file: options.File,
     output: options.Out = None,
-    model: options.Model = None,
     guard: Guard = None,
-    style: options.Style = None,
     field: options.Field = None,
     format: options.Format = None,
     limit: options.Limit = None,
-    temperature: options.Temperature = None,
-    top_p: options.TopP = None,
-    top_k: options.TopK = None,
-    max_tokens: options.MaxTokens = None,
-    seed: options.Seed = None,
-    retries: options.Retries = None,
-    slots: options.Slots = None,
-    threads: options.Threads = None,
-    project: options.Project = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -41,9 +32,5 @@ def refine(
     """
     from augtui.cli.augment import augment
 
-    settings = {
-        "model": model, "guard": guard, "style": style, "temperature": temperature, "top_p": top_p, "top_k": top_k,
-        "max_tokens": max_tokens, "seed": seed, "retries": retries, "slots": slots, "threads": threads,
-        "project": project,
-    }  # fmt: skip
-    augment("refine", file, output, settings, field=field, format=format, limit=limit, json=json, quiet=quiet)
+    flags["guard"] = guard
+    augment("refine", file, output, flags, field=field, format=format, limit=limit, json=json, quiet=quiet)

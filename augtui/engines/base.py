@@ -143,6 +143,8 @@ class Failure:
     id: str
     code: FailureCode
     detail: str
+    cost: float | None = None
+    """What its tries cost all the same, in US dollars, where the engine is paid for."""
 
 
 @dataclass(slots=True)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from augtui.domain.templates import Message
 
 RENDER_DEADLINE_S = 2.0
+RENDER_LIMIT_S = 4.0
+"""Seconds of computing after which the system ends a process that is not to be stopped otherwise."""
+MOST_ADDED, MOST_TIMES = 100_000, 8
+"""A prompt has at most so many characters of the template's own and so many times those of its messages."""
 
 CHATML = (
     "{% for message in messages %}"
@@ -29,35 +35,66 @@ class ChatTemplate:
 
         `bos` and `eos` are the texts of the model's tokens of these names, which many templates write themselves.
         """
-        from jinja2 import TemplateError as JinjaError
         from jinja2.ext import loopcontrols
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
         environment.globals["raise_exception"] = _refuse
         environment.globals["bos_token"], environment.globals["eos_token"] = bos, eos
-        try:
-            self._template = environment.from_string(source or CHATML)
-        except (JinjaError, RecursionError) as error:
-            raise TemplateError(f"the model's chat template is not valid: {error}") from error
         probe = (Message("system", "a"), Message("user", "b"))
+
+        def prepare() -> None:
+            try:
+                with _doomed(RENDER_LIMIT_S):
+                    self._template = environment.from_string(source or CHATML)
+            except Exception as error:  # compiling computes the template's constants
+                raise TemplateError(f"the model's chat template is not valid: {_one_line(error)}") from error
+            self.render(probe)
+
         # A hostile template can run for ever, and no exception ends it: a thread that misses its deadline condemns
         # the model, and the process that holds both goes with it.
-        _within(RENDER_DEADLINE_S, lambda: self.render(probe))
+        _within(RENDER_DEADLINE_S, prepare)
 
     def render(self, messages: Sequence[Message]) -> str:
         """Return the prompt's text, ending where the assistant's answer begins; raises TemplateError."""
         turns = [{"role": message.role, "content": message.content} for message in messages]
         try:
-            return self._template.render(messages=turns, add_generation_prompt=True)
+            with _doomed(RENDER_LIMIT_S):
+                text = self._template.render(messages=turns, add_generation_prompt=True)
         except TemplateError:
             raise
         except Exception as error:  # it is a program of the model's author, and may fail in any way
-            raise TemplateError(f"the model's chat template failed: {type(error).__name__}: {error}") from error
+            name = type(error).__name__
+            raise TemplateError(f"the model's chat template failed: {name}: {_one_line(error)}") from error
+        if len(text) > MOST_ADDED + MOST_TIMES * sum(len(message.content) for message in messages):
+            raise TemplateError(f"the model's chat template makes {len(text)} characters of a short text")
+        return text
+
+
+def _one_line(error: Exception) -> str:
+    """Return an error's text, which may quote the template, fit to be shown."""
+    return "".join(char if char.isprintable() else " " for char in str(error))[:300]
 
 
 def _refuse(message: str) -> None:
-    raise TemplateError(str(message))
+    raise TemplateError(f"the model's chat template refuses it: {_one_line(ValueError(message))}")
+
+
+@contextlib.contextmanager
+def _doomed(seconds: float) -> Iterator[None]:
+    """End this process by SIGPROF where what is within computes for longer.
+
+    `10 ** 10 ** 10` is one operation: while it lasts, no other thread of Python runs that could end it. Computing time
+    and not the clock's, so that a process that was stopped for a while survives.
+    """
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def _within(seconds: float, work: Callable[[], object]) -> None:
@@ -75,6 +112,8 @@ def _within(seconds: float, work: Callable[[], object]) -> None:
     thread.start()
     thread.join(seconds)
     if not outcome:
+        if hasattr(signal, "setitimer"):  # who runs here can end the process in an orderly way
+            signal.setitimer(signal.ITIMER_PROF, 0)
         raise TemplateError(f"the model's chat template ran for more than {seconds:g} s")
     if outcome[0] is not None:
         raise outcome[0]

@@ -1,7 +1,7 @@
 """A local engine as its users see it: a supervised child process.
 
 A crash, a hang or the end of memory takes the child only. It is started again and what was in flight is queued again;
-requests that were being computed when it died are run alone first, and one that kills it alone twice is set aside.
+which of it the death may be blamed on, and is set aside at last, is for `augtui.engines.suspects` to say.
 """
 
 from __future__ import annotations
@@ -22,22 +22,45 @@ from typing import IO, Any
 import augtui
 from augtui.engines import wire
 from augtui.engines.base import Event, Failure, ModelInfo, Progress, Restarted, Work
-from augtui.engines.options import EngineOptions
+from augtui.engines.options import EngineOptions, Library
+from augtui.engines.suspects import Suspects
 from augtui.errors import EngineError, ModelError
 
 BEAT_LIMIT_S = 10.0
 """A child that says nothing for so long is taken for dead; it beats twice a second."""
 START_LIMIT_S = 60.0
 """The same until it serves: a cold disk or a virus scanner may hold up the loading of the library."""
+LOAD_BYTES_PER_S = 10e6
+"""A model must be loaded `START_LIMIT_S` and the time to read its file at this speed after the start."""
 STALL_LIMIT_S = 600.0
-"""A child that beats but finishes no decode for so long, with work to do, is taken for hung."""
+"""A child that beats but finishes no step for so long, with work to do, is taken for hung."""
+KNOWN_STALL_LIMIT_S, SLOWEST_STEPS = 60.0, 20
+"""The same once it has shown how long its steps take: for so long, and for so many of the slowest of them."""
+STOPPED_LIMIT_S = 2.0
+"""A child that somebody stops is let go on at once; one that stays stopped for so long all the same is replaced."""
+TICK_S = 0.5
+"""How often a silent child is looked at."""
 CLOSE_LIMIT_S = 2.0
-LONELY_KILLS = 2
-"""A request that ends the child so often while alone in it is set aside."""
-DEATHS_IN_A_ROW = 4
-"""So many deaths without any finished request between them, and the engine is given up."""
+LOAD_DEATHS = 2
+"""So many faults while it is first loaded, and a model is taken for damaged: one may be a chance."""
+LOAD_KILLS = 3
+"""So many signals from outside at that time, and the engine is given up."""
+PATIENCE_S = 60.0
+"""An engine that dies again and again is started again for so long without any finished request in between."""
+FUTILE_DEATHS = 5
+"""And at least so many times."""
+LONGEST_WAIT_S = 5.0
+"""Before such a start; the first one comes at once."""
 SET_ASIDE_IN_A_ROW = 3
-"""So many requests set aside by an engine that never finished one, and it is the model that is to blame."""
+"""So many requests condemned by an engine that never finished one, and it is the model that is to blame."""
+MOST_SET_ASIDE_IN_A_ROW = 8
+"""The same for an engine that did finish some."""
+OUTSIDE = frozenset(
+    getattr(signal, name)
+    for name in ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGXCPU")
+    if hasattr(signal, name)
+)
+"""Signals that the system or a person sends; all others are faults of the child's own."""
 TAIL_BYTES = 8192
 WINDOW = 3
 """The child holds at most this many requests per slot; the rest wait here, where nothing can kill them."""
@@ -54,6 +77,7 @@ class LocalEngine:
         log_path: Path | None = None,
         command: Sequence[str] | None = None,
         beat_limit_s: float = BEAT_LIMIT_S,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         """Prepare an engine for `model_path`; nothing is started yet. `command` replaces the worker (for tests)."""
         self._path = model_path
@@ -62,17 +86,23 @@ class LocalEngine:
         self._log_is_own = log_path is None
         self._command = list(command or [sys.executable, "-P", "-m", "augtui.engines.worker"])
         self._beat_limit_s = beat_limit_s
+        self._patience_s = patience_s
         self._lock = threading.RLock()
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._outstanding: dict[str, Work] = {}
         self._sent: set[str] = set()
         self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._admitted: set[str] = set()
-        self._suspects: list[str] = []
-        self._kills: dict[str, int] = {}
+        self._cancelled: set[str] = set()
+        self._suspects = Suspects()
+        self._condemned: list[Failure] = []
         self._deaths = 0
+        self._dying_since = 0.0
+        self._load_deaths = 0
         self._finished = 0
-        self._set_aside = 0
+        self._moved = 0.0
+        self._slowest_s = 0.0
+        self._sentence: str | None = None
         self._info: ModelInfo | None = None
         self._ready = threading.Event()
         self._serving = False
@@ -128,12 +158,14 @@ class LocalEngine:
         with self._lock:
             unsent = [name for name in ids if name in self._outstanding and name not in self._sent]
             for name in unsent:
-                del self._outstanding[name]
-                self._forgive(name)
-                self._events.put(Failure(name, "cancelled", "cancelled"))
+                self._drop(name)
             sent = [name for name in ids if name in self._sent]
             if sent:
+                self._cancelled.update(sent)
                 self._send({"op": "cancel", "ids": sent})
+            if not self._outstanding:
+                self._convict()
+            self._feed()
 
     def close(self) -> None:
         """End the child, by force if it takes longer than two seconds."""
@@ -162,7 +194,9 @@ class LocalEngine:
         try:
             while not self._closing:
                 child = self._spawn()
-                self._converse(child)
+                self._sentence = self._converse(child)
+                if self._sentence is not None:
+                    child.kill()
                 self._outbox.put(None)
                 _end(child, 1.0)
                 if self._closing or not self._bury(child):
@@ -217,36 +251,70 @@ class LocalEngine:
         # The first child begins the log anew: what a former process left there would be taken for its last words.
         return self._log_path.open("wb" if self._child is None else "ab")
 
-    def _converse(self, child: subprocess.Popen[bytes]) -> None:
-        """Read what the child says until it ends, or is silent or stuck for too long."""
+    def _converse(self, child: subprocess.Popen[bytes]) -> str | None:
+        """Hear the child until it ends; returns why it must be ended where it does not by itself."""
         assert child.stdout is not None
         buffer = bytearray()
-        heard = moved = time.monotonic()
+        started = heard = self._moved = time.monotonic()
         steps = -1
+        tick = min(TICK_S, self._beat_limit_s / 4)
+        stopped: float | None = None
+        found = 0.0
         with selectors.DefaultSelector() as selector:
             selector.register(child.stdout, selectors.EVENT_READ)
             while True:
-                if selector.select(timeout=min(1.0, self._beat_limit_s / 4)):
+                if selector.select(timeout=tick):
                     chunk = os.read(child.stdout.fileno(), 1 << 16)
                     if not chunk:
-                        return
+                        return None
                     heard = time.monotonic()
+                    if heard - found > tick / 2:  # it does more than speak once between two stops
+                        stopped = None
                     buffer += chunk
                     *lines, rest = buffer.split(b"\n")
                     buffer = bytearray(rest)
                     for line in lines:
-                        message = wire.decode(bytes(line))
-                        if message["event"] != "beat" or message["steps"] != steps:
-                            moved = heard
-                        steps = message.get("steps", steps)
-                        self._hear(message)
-                now = time.monotonic()
-                limit = self._beat_limit_s if self._serving else max(START_LIMIT_S, self._beat_limit_s)
-                stuck = self._serving and self._sent and now - moved > STALL_LIMIT_S
+                        try:
+                            message = wire.decode(bytes(line))
+                            if message["event"] != "beat" or message["steps"] != steps:
+                                if self._serving and self._sent:
+                                    self._slowest_s = max(self._slowest_s, heard - self._moved)
+                                self._moved = heard
+                            steps = message.get("steps", steps)
+                            self._hear(message)
+                        except (ValueError, KeyError, TypeError):  # its memory is damaged
+                            return "it no longer speaks sense"
+                elif _is_stopped(child):  # by somebody's SIGSTOP
+                    found = time.monotonic()
+                    stopped = stopped or found
+                    if found - stopped > STOPPED_LIMIT_S:
+                        return STOPPED
+                    child.send_signal(signal.SIGCONT)
                 # After a stop of this process itself (ctrl-z), what the child said meanwhile is still to be read.
-                if (now - heard > limit or stuck) and not selector.select(timeout=0):
-                    child.kill()
-                    return
+                hung = self._hung(started, heard)
+                if hung is not None and not selector.select(timeout=0):
+                    return hung
+
+    def _hung(self, started: float, heard: float) -> str | None:
+        """Return why the child is taken for hung, by when it was started and last spoke (monotonic)."""
+        now = time.monotonic()
+        limit = self._beat_limit_s if self._serving else max(START_LIMIT_S, self._beat_limit_s)
+        if now - heard > limit:
+            return f"no sign of life for {limit:g} s"
+        if self._serving:
+            longest = max(KNOWN_STALL_LIMIT_S, SLOWEST_STEPS * self._slowest_s) if self._finished else STALL_LIMIT_S
+            longest = min(longest, STALL_LIMIT_S)
+            return f"no progress for {longest:.0f} s" if self._sent and now - self._moved > longest else None
+        longest = START_LIMIT_S + self._model_bytes() / LOAD_BYTES_PER_S
+        return f"not loaded after {longest:.0f} s" if now - started > longest else None
+
+    def _model_bytes(self) -> int:
+        try:
+            if not self._path.is_dir():
+                return self._path.stat().st_size
+            return sum(file.stat().st_size for file in self._path.iterdir())
+        except OSError:
+            return 0
 
     def _hear(self, message: dict[str, Any]) -> None:
         kind = message["event"]
@@ -273,9 +341,13 @@ class LocalEngine:
                     return
                 self._sent.discard(event.id)
                 self._admitted.discard(event.id)
-                self._forgive(event.id)
-                self._deaths = 0
-                self._finished += 1
+                self._cancelled.discard(event.id)
+                self._suspects.release(event.id)
+                if not isinstance(event, Failure):
+                    self._deaths = 0
+                    self._finished += 1
+                if not isinstance(event, Failure) or not self._outstanding:
+                    self._convict()
                 self._feed()
         self._events.put(event)
 
@@ -283,50 +355,109 @@ class LocalEngine:
         """Decide what a death means; returns whether to start again."""
         if self._error is not None:
             return False
+        fault = self._is_fault(child)
         reason = self._obituary(child)
         if self._info is None:
-            self._give_up(ModelError(f"{self._path}: llama.cpp could not load this model ({reason})", hint=DAMAGED))
-            return False
+            return self._bury_unborn(reason, fault)
         with self._lock:
-            self._deaths += 1
+            for name in self._cancelled & self._outstanding.keys():
+                self._drop(name)
             # Where nothing was in a decode, reading the requests is what it died of: any that it had may be to blame.
-            suspected = self._admitted or self._sent
-            suspects = [name for name in self._outstanding if name in suspected]
-            if len(suspects) == 1:
-                name = suspects[0]
-                self._kills[name] = self._kills.get(name, 0) + 1
-                if self._kills[name] >= LONELY_KILLS:
-                    del self._outstanding[name]
-                    self._forgive(name)
-                    self._set_aside += 1
-                    self._deaths = 0
-                    detail = f"the engine died {LONELY_KILLS} times on this record ({reason})"
-                    self._events.put(Failure(name, "engine died", detail))
-                    suspects = []
-            self._suspects += [name for name in suspects if name not in self._suspects]
+            present = self._admitted or self._sent
+            narrowed, condemned = self._suspects.blame(
+                [name for name in self._outstanding if name in present], self._way(child), fault=fault
+            )
+            if condemned is not None:
+                del self._outstanding[condemned]
+                detail = f"the engine dies of this record alone ({reason})"
+                self._condemned.append(Failure(condemned, "engine died", detail))
             requeued = len(self._sent & self._outstanding.keys())
             self._sent.clear()
             self._admitted.clear()
             self._serving = False
-            if not self._finished and self._set_aside >= SET_ASIDE_IN_A_ROW:
-                self._give_up(EngineError(f"the engine dies on every record ({reason})", hint="Try another model."))
+            futile = not (fault and narrowed)
+            hopeless = self._hopeless(reason, fault=fault, narrowed=narrowed)
+            if hopeless is not None:
+                self._give_up(hopeless)
                 return False
-            if self._deaths >= DEATHS_IN_A_ROW:
-                died = f"the engine died {self._deaths} times in a row ({reason})"
-                self._give_up(EngineError(died, hint=self._see()))
-                return False
+            if not self._outstanding:
+                self._convict()
         self._events.put(Restarted(reason, requeued))
-        time.sleep(min(2.0, 0.1 * 2**self._deaths))
+        if futile:
+            self._pause()
         return True
 
+    def _bury_unborn(self, reason: str, fault: bool) -> bool:
+        """Decide what a death before the model was ever loaded means; returns whether to start again."""
+        self._load_deaths += 1
+        if reason.startswith(TEMPLATE_HANGS):
+            self._give_up(ModelError(f"{self._path}: {reason}", hint="Try another model."))
+            return False
+        if self._load_deaths < (LOAD_DEATHS if fault else LOAD_KILLS) and self._sentence is None:
+            self._events.put(Restarted(reason, 0))
+            return True
+        if fault:
+            library = LIBRARIES[self._options.library]
+            self._give_up(ModelError(f"{self._path}: {library} could not load this model ({reason})", hint=DAMAGED))
+        else:
+            self._give_up(EngineError(f"the engine was ended while it loaded the model ({reason})", hint=NO_ROOM))
+        return False
+
+    def _way(self, child: subprocess.Popen[bytes]) -> str:
+        """Return what kind of death it was, without its particulars."""
+        return self._sentence or str(child.returncode)
+
+    def _is_fault(self, child: subprocess.Popen[bytes]) -> bool:
+        """Return whether the child died of itself rather than by a signal from outside."""
+        if self._sentence is not None:
+            return self._sentence != STOPPED
+        return child.returncode is None or -child.returncode not in OUTSIDE
+
+    def _hopeless(self, reason: str, *, fault: bool, narrowed: bool) -> Exception | None:
+        """Return the error to give up with, if another start is not worth it."""
+        now = time.monotonic()
+        self._deaths += 1
+        if self._deaths == 1:
+            self._dying_since = now
+        enough = self._deaths >= FUTILE_DEATHS and now - self._dying_since >= self._patience_s
+        # Nobody is condemned by an engine that does not finish anything else: then it is not the records.
+        most = MOST_SET_ASIDE_IN_A_ROW if self._finished else SET_ASIDE_IN_A_ROW
+        if len(self._condemned) >= most and (fault or enough):
+            return EngineError(f"the engine dies on every record ({reason})", hint="Try another model.")
+        if narrowed or not enough:
+            return None
+        hint = self._see() if fault else NO_ROOM
+        return EngineError(f"the engine died {self._deaths} times in a row ({reason})", hint=hint)
+
+    def _pause(self) -> None:
+        """Wait before a start that may be futile, longer each time, but not once it is to be closed."""
+        if self._deaths < 2:
+            return
+        until = time.monotonic() + min(LONGEST_WAIT_S, 0.1 * 2 ** min(self._deaths - 2, 10))
+        while not self._closing and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, 0.1))
+
+    def _convict(self) -> None:
+        """Report the condemned: the engine has shown that it works for others, or there are no others."""
+        for failure in self._condemned:
+            self._events.put(failure)
+        self._condemned.clear()
+
+    def _drop(self, name: str) -> None:
+        """End a request that is with no child as cancelled."""
+        del self._outstanding[name]
+        self._cancelled.discard(name)
+        self._suspects.release(name)
+        self._events.put(Failure(name, "cancelled", "cancelled"))
+
     def _feed(self) -> None:
-        """Send what the child has room for; while there are suspects, one of them at a time and nothing else."""
+        """Send what the child has room for; while there are suspects, those on trial and nothing else."""
         if not self._serving:
             return
-        if self._suspects:
+        if self._suspects.trial:
             if self._sent:
                 return
-            chosen = [self._suspects[0]]
+            chosen = list(self._suspects.trial)
         else:
             room = self._options.slots * WINDOW - len(self._sent)
             chosen = []
@@ -336,13 +467,11 @@ class LocalEngine:
                 if name not in self._sent:
                     chosen.append(name)
         if chosen:
+            if not self._sent:
+                self._moved = time.monotonic()  # until now it had nothing to get on with
             self._sent.update(chosen)
             packed = [wire.pack_work(self._outstanding[name]) for name in chosen]
             self._send({"op": "submit", "requests": packed})
-
-    def _forgive(self, name: str) -> None:
-        if name in self._suspects:
-            self._suspects.remove(name)
 
     def _send(self, message: dict[str, Any]) -> None:
         self._outbox.put(wire.encode(message))
@@ -357,18 +486,25 @@ class LocalEngine:
     def _refusal(self, message: dict[str, Any]) -> Exception:
         if message["kind"] == "TemplateError":
             return ModelError(f"{self._path}: {message['message']}", hint="Try another model.")
+        if message["kind"] == "HeaderError":
+            return ModelError(f"{self._path}: augtui refuses this model: {message['message']}", hint=DAMAGED)
         if message["message"] == NO_MEMORY:
             return ModelError(
                 f"{self._path}: there is no memory for this model's context",
                 hint="Try fewer --slots or a smaller model.",
             )
+        if message["kind"] == "LoadError" and self._options.library == "mlx":
+            missing = "pip install" in message["message"]
+            return ModelError(f"{self._path}: {message['message']}", hint=None if missing else MLX_FOLDER)
         if message["kind"] == "LoadError":
             return ModelError(f"{self._path}: llama.cpp refuses this model: {self._last_words()}", hint=DAMAGED)
         return EngineError(f"the engine could not start: {message['message']}", hint=self._see())
 
     def _obituary(self, child: subprocess.Popen[bytes]) -> str:
         code = child.returncode
-        how = f"exit code {code}" if code is None or code >= 0 else signal.Signals(-code).name
+        if code == -signal.SIGPROF:  # see augtui.engines.chat
+            return TEMPLATE_HANGS
+        how = self._sentence or (f"exit code {code}" if code is None or code >= 0 else signal.Signals(-code).name)
         words = self._last_words()
         return f"{how}: {words}" if words else how
 
@@ -393,7 +529,12 @@ class LocalEngine:
         return f"The engine's log is {self._log_path}." if self._log_path else None
 
 
+LIBRARIES: dict[Library, str] = {"llama": "llama.cpp", "mlx": "MLX"}
+MLX_FOLDER = "An MLX model is a folder with config.json, tokenizer.json and model*.safetensors."
 DAMAGED = "The file may be damaged or cut short: fetch it again, or try another model."
+NO_ROOM = "Perhaps the system has no memory left: try fewer --slots or a smaller model."
+STOPPED = "it was stopped"
+TEMPLATE_HANGS = "the model's chat template takes too long"
 NO_MEMORY = "no memory for the context"
 
 
@@ -404,6 +545,15 @@ def _write(target: IO[bytes], lines: queue.SimpleQueue[bytes | None]) -> None:
         while (line := lines.get()) is not None:
             while line:
                 line = line[os.write(target.fileno(), line) :]
+
+
+def _is_stopped(child: subprocess.Popen[bytes]) -> bool:
+    """Return whether the child is held by SIGSTOP, where the system tells; it is not reaped."""
+    if not hasattr(os, "waitid"):  # macOS before Python 3.13: silence will tell
+        return False
+    with contextlib.suppress(OSError):
+        return os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+    return False
 
 
 def _end(child: subprocess.Popen[bytes], patience_s: float) -> None:

@@ -26,8 +26,17 @@ def free_bytes() -> int:
     limit = None
     with contextlib.suppress(OSError, ValueError):  # a container's own limit, where it has one
         limit = int((CGROUP / "memory.max").read_text()) - int((CGROUP / "memory.current").read_text())
+        limit += _idle_file_cache()
     free = _free_on_machine()
     return free if limit is None else max(0, min(limit, free))
+
+
+def _idle_file_cache() -> int:
+    """Return the bytes of files that a container keeps in memory and would give up first; they count as its use."""
+    for line in (CGROUP / "memory.stat").read_text().splitlines():
+        if line.startswith("inactive_file "):
+            return int(line.split()[1])
+    return 0
 
 
 def _free_on_machine() -> int:

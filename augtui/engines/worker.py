@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 from augtui.engines import wire
 from augtui.engines.backend import Backend
 from augtui.engines.base import Failure
+from augtui.engines.limits import forbid_core_dumps, limit_memory
 from augtui.engines.machine import rss_bytes
 from augtui.engines.options import EngineOptions
 
@@ -130,12 +131,17 @@ class Worker:
 def _load(path: Path, options: EngineOptions) -> Backend:
     # Imported here: a library is loaded by this process only, and only when a model is wanted.
     if options.library == "mlx":
-        from augtui.engines import mlx
+        from augtui.engines.mlx import batcher
 
-        return mlx.load(path, options)
-    from augtui.engines import llama
+        return batcher.load(path, options)
+    from augtui.engines import bindings, gguf_header
 
-    return llama.load(path, options)
+    gguf_header.check(path)
+    bindings.prepare()
+    from augtui.engines.llama import loading
+
+    limit_memory(path, options)
+    return loading.load(path, options)
 
 
 def _read(source: BinaryIO, commands: queue.SimpleQueue[dict[str, Any]]) -> None:
@@ -157,6 +163,7 @@ def main() -> int:
     """Serve one parent over the standard streams; returns the exit code."""
     source, target = claim_standard_streams()
     die_with_parent()
+    forbid_core_dumps()
     output = Output(target)
     commands: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     worker = Worker(commands, output)

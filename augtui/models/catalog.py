@@ -1,4 +1,4 @@
-"""What `--model` means: the default model in the package, or a GGUF file, and how it is best asked."""
+"""What `--model` means: the default model in the package, a GGUF file or a server's model, and how it is best asked."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ import stat
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal
 
 from augtui.domain.guard import Strictness
 from augtui.domain.tasks import Style
+from augtui.engines.http import endpoint
+from augtui.engines.http.endpoint import Endpoint
 from augtui.errors import ModelError
+from augtui.models import checksums
 
 DEFAULT = "default"
 DEFAULT_FILE = "augtui-nano-q8_0.gguf"
@@ -22,12 +26,15 @@ AUGMENTER = re.compile(r"augtui|refine|[-_.](?:response-)?exp(?:[-_.]|$)", re.IG
 """File names of models that were trained on the prompts of Tables 9-11 (the paper's Table 3, and our own)."""
 
 
+Library = Literal["llama", "mlx", "http"]
+"""What computes: llama.cpp on a GGUF file, mlx-lm on a model folder, or a server."""
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model file and the settings that suit it; a user's own settings come first."""
+    """A model, where it is, and the settings that suit it; a user's own settings come first."""
 
     name: str
-    path: Path
     style: Style
     guard: Strictness
     temperature: float
@@ -35,23 +42,80 @@ class Model:
     top_k: int = 40
     languages: tuple[str, ...] = ()
     """Languages that the model knows; empty: any."""
+    library: Library = "llama"
+    file: Path | None = None
+    """Its file or folder; None is a server's model."""
+    server: Endpoint | None = None
+    """Where it is served, with its name there."""
+
+    @property
+    def path(self) -> Path:
+        """Return its file or folder; raises ModelError for a server's model, which has none here."""
+        if self.file is None:
+            raise ModelError(f"{self.location} is a server's model", hint="This needs a model on this machine.")
+        return self.file
+
+    @property
+    def location(self) -> str:
+        """Return its path or address."""
+        return str(self.file if self.server is None else self.server)
+
+    @property
+    def bytes(self) -> int:
+        """Return the size of its file; 0 where there is none."""
+        if self.file is None:
+            return 0
+        files = self.file.glob("*.safetensors") if self.file.is_dir() else [self.file]
+        return sum(file.stat().st_size for file in files)
+
+    def sha256(self) -> str:
+        """Return the digest that names it in projects: of its weights, or of a server's address and its name there.
+
+        What a server gives under a name may change without a change of the digest: nobody tells.
+        """
+        return checksums.sha256(self.path) if self.server is None else self.server.sha256()
 
 
-def resolve(name: str) -> Model:
-    """Return the model that `name` means: `default`, or the path of a GGUF file; raises ModelError."""
+def resolve(name: str, *, timeout_s: float | None = None) -> Model:
+    """Return the model that `name` means: `default`, the path of a GGUF file or an MLX folder, or a server's address.
+
+    A server whose address names no model is asked for its first one, within `timeout_s` a try. Raises ModelError,
+    UsageError for an address that is none, and EngineError for a server that cannot be reached.
+    """
     if name == DEFAULT:
         path = Path(str(files("augtui.models.bundled").joinpath(DEFAULT_FILE)))
         _require_gguf(path)
-        return Model(DEFAULT, path, "specialised", Strictness.STRICT, temperature=0.3, languages=("en",))
+        return Model(DEFAULT, "specialised", Strictness.STRICT, temperature=0.3, languages=("en",), file=path)
+    if endpoint.is_address(name):
+        return _served(endpoint.parse(name), timeout_s)
     path = Path(name).expanduser()
     if path.suffix != ".gguf" and not _exists(path):
         raise ModelError(
             f"there is no model {name!r}",
-            hint="Give the path of a .gguf file, or leave --model out for the default model.",
+            hint="Give the path of a .gguf file or a server's address, or leave --model out for the default model.",
         )
+    if path.is_dir():
+        _require_mlx(path)
+        return Model(path.name, _style(path.name), Strictness.NORMAL, 0.7, library="mlx", file=path.absolute())
     _require_gguf(path)
-    style: Style = "specialised" if AUGMENTER.search(path.stem) else "general"
-    return Model(path.stem, path.absolute(), style, Strictness.NORMAL, temperature=0.7)
+    return Model(path.stem, _style(path.stem), Strictness.NORMAL, temperature=0.7, file=path.absolute())
+
+
+def _served(address: Endpoint, timeout_s: float | None) -> Model:
+    from augtui.engines.http import credentials, server
+
+    key = credentials.find(address)
+    if address.model is None:
+        address = address.named(server.first_model(address, key, timeout_s or server.TIMEOUT_S).name)
+    name = address.model or ""
+    # llama.cpp's servers name a model by its path, others by owner and name.
+    style = _style(re.split(r"[/\\]", name)[-1])
+    # top_k 0 is not sent: it is no part of the protocol, and a server that does not know it may refuse it.
+    return Model(name, style, Strictness.NORMAL, temperature=0.7, top_k=0, library="http", server=address)
+
+
+def _style(name: str) -> Style:
+    return "specialised" if AUGMENTER.search(name) else "general"
 
 
 def _exists(path: Path) -> bool:
@@ -59,6 +123,15 @@ def _exists(path: Path) -> bool:
         return path.exists()
     except OSError:  # a folder that may not be looked into: opening the file will say so
         return True
+
+
+def _require_mlx(folder: Path) -> None:
+    """Refuse a folder that is plainly no MLX model before a process is started for it."""
+    if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
+        raise ModelError(
+            f"{folder} is a folder, not a GGUF file, and no MLX model either",
+            hint="An MLX model is a folder with config.json, tokenizer.json and model*.safetensors.",
+        )
 
 
 def _require_gguf(path: Path) -> None:

@@ -20,8 +20,10 @@ def sha256(path: Path, progress: Callable[[int], None] | None = None) -> str:
     """Return the sha256 of a file (64 hexadecimal digits); `progress` hears how many bytes were read.
 
     A large file's sum is remembered with its device, inode, size and time of change (nanoseconds), and computed
-    again when any of them differs. Raises OSError.
+    again when any of them differs. A folder's is the sum of its files' names and sums. Raises OSError.
     """
+    if path.is_dir():
+        return _folder(path, progress)
     status = path.stat()
     if status.st_size < REMEMBERED_FROM_BYTES:
         return _compute(path, progress)
@@ -34,6 +36,14 @@ def sha256(path: Path, progress: Callable[[int], None] | None = None) -> str:
     known[str(path.absolute())] = {"identity": identity, "sha256": found}
     _save(known)
     return found
+
+
+def _folder(folder: Path, progress: Callable[[int], None] | None) -> str:
+    total = hashlib.sha256()
+    for file in sorted(folder.rglob("*")):
+        if file.is_file():
+            total.update(f"{sha256(file, progress)}  {file.relative_to(folder).as_posix()}\n".encode())
+    return total.hexdigest()
 
 
 def _compute(path: Path, progress: Callable[[int], None] | None) -> str:

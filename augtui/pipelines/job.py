@@ -34,6 +34,11 @@ class Job:
     """Languages that the model knows (`en`, `zh`); empty: all. Records in another are not given to it."""
     similarity: float = 0.7
     """Expanded instructions at least this similar (ROUGE-L F1) to their seed or to one another are rejected."""
+    adapter: str | None = None
+    """The LoRA adapter that the model answers with, by the name it is loaded under."""
+    adapter_sha256: str | None = None
+    numerics: tuple[tuple[str, str], ...] = ()
+    """What else can change the result in its last bits, and so the text: a quantized cache, the deterministic mode."""
 
     @property
     def template(self) -> Template:
@@ -57,6 +62,9 @@ class Job:
             "seed": self.seed,
             "retries": self.retries,
         }
+        if self.adapter_sha256 is not None:
+            config["adapter"] = self.adapter_sha256
+        config.update(self.numerics)
         if self.languages:
             config["languages"] = list(self.languages)
         if self.task.name == "refine":
@@ -90,4 +98,6 @@ class Job:
         yield "paper_table", self.template.paper_table
         yield "model", self.model_name
         yield "model_sha256", self.model_sha256
+        if self.adapter_sha256 is not None:
+            yield "adapter_sha256", self.adapter_sha256
         yield "augtui", __version__

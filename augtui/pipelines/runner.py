@@ -50,7 +50,14 @@ class TryRejected:
     reason: str
 
 
-RunEvent = ItemSettled | TryRejected | Progress | Restarted
+@dataclass(frozen=True, slots=True)
+class BudgetSpent:
+    """There is no money for a further request: what is under way is finished, the rest stays to be done."""
+
+    detail: str
+
+
+RunEvent = ItemSettled | TryRejected | BudgetSpent | Progress | Restarted
 
 
 @dataclass(slots=True)
@@ -75,11 +82,14 @@ class Runner:
         self._flights: dict[str, _Flight] = {}
         self._after = -1
         self._drained = False
+        self._is_poor = False
         self.completion_tokens = 0
         """Tokens of all answers so far, rejected ones too."""
 
     def work(self, stop: Callable[[], bool] = lambda: False) -> Iterator[RunEvent]:
         """Yield events until every item is settled, or soon after `stop` says so (what is under way is dropped).
+
+        Where the engine's budget is spent, what is under way is finished and the other items stay pending.
 
         Raises ModelError, EngineError and StoreError; all that was reported as settled stays settled.
         """
@@ -124,7 +134,7 @@ class Runner:
         request_id = f"{item.key}:{attempt}"
         self._flights[request_id] = _Flight(item, attempt, seed)
         messages = self._job.task.render(Record(item.instruction, item.response), self._job.style)
-        return Request(request_id, messages, seed, self._job.sampling)
+        return Request(request_id, messages, seed, self._job.sampling, adapter=self._job.adapter)
 
     def _land(self, events: list[object]) -> Iterator[RunEvent]:
         settled: list[Settled] = []
@@ -140,6 +150,13 @@ class Runner:
             if flight is None:
                 continue
             item = flight.item
+            if isinstance(event, Failure) and event.code == "budget":
+                if event.cost is not None:
+                    tries.append((item.key, _failed_attempt(flight, event)))
+                if not self._is_poor:
+                    self._is_poor = self._drained = True
+                    news.append(BudgetSpent(event.detail))
+                continue
             if isinstance(event, Failure):
                 outcome = _failed(flight, event)
             else:
@@ -177,9 +194,14 @@ class Runner:
 
 
 def _failed(flight: _Flight, failure: Failure) -> Settled:
+    attempt = _failed_attempt(flight, failure)
+    return Settled(flight.item.key, "failed", None, attempt.reason, (attempt,))
+
+
+def _failed_attempt(flight: _Flight, failure: Failure) -> Attempt:
     reason = f"{failure.code}: {failure.detail}"
-    attempt = Attempt(flight.attempt, flight.seed, "", "failed", reason)
-    return Settled(flight.item.key, "failed", None, reason, (attempt,))
+    engine = {} if failure.cost is None else {"cost": failure.cost}
+    return Attempt(flight.attempt, flight.seed, "", "failed", reason, engine=engine)
 
 
 def _attempt(flight: _Flight, completion: Completion, verdict: Verdict) -> Attempt:
@@ -195,5 +217,9 @@ def _attempt(flight: _Flight, completion: Completion, verdict: Verdict) -> Attem
         queued_s=completion.queued_s,
         first_token_s=completion.first_token_s,
         duration_s=completion.duration_s,
-        engine={"shared_tokens": completion.shared_tokens},
+        engine={"shared_tokens": completion.shared_tokens} | _cost(completion),
     )
+
+
+def _cost(completion: Completion) -> dict[str, float]:
+    return {} if completion.cost is None else {"cost": completion.cost}

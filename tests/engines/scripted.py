@@ -2,8 +2,9 @@
 
 The worker speaks the real protocol. What it does with a request is written in the request's prompt: `echo TEXT`,
 `die` (SIGSEGV), `choke` (the same, before it says what it decodes), `die once FILE` (only while FILE does not exist),
-`babble once FILE` (says what is no message), `hang` (stops beating), `sleep SECONDS`. With `raise SIGNAL [FILE]` on its
-command line it dies of a signal while loading (only while FILE does not exist).
+`babble once FILE` (says what is no message), `hang` (stops beating), `stall` (beats, but takes no step), `sleep
+SECONDS`. On its command line: `refuse`, `abort`, `raise SIGNAL [FILE]` (dies while loading, only while FILE does not
+exist), `load for ever`, `idle steps` (its beats tell of no step).
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def main() -> None:
     worker.die_with_parent()
     output = worker.Output(target)
     commands: queue.SimpleQueue[dict[str, object]] = queue.SimpleQueue()
-    hung = threading.Event()
+    hung, stalled = threading.Event(), threading.Event()
 
     def read() -> None:
         for line in source:
@@ -82,7 +83,7 @@ def main() -> None:
 
     def beat() -> None:
         while not hung.is_set():
-            output.send({"event": "beat", "steps": int(time.monotonic() * 10)})
+            output.send({"event": "beat", "steps": 0 if stalled.is_set() else int(time.monotonic() * 10)})
             time.sleep(0.1)
 
     threading.Thread(target=read, daemon=True).start()
@@ -93,6 +94,10 @@ def main() -> None:
     if sys.argv[1:] == ["abort"]:
         os.write(2, b"GGML_ASSERT(false) failed\n")
         os.kill(os.getpid(), signal.SIGABRT)
+    if sys.argv[1:] == ["idle steps"]:
+        stalled.set()
+    if sys.argv[1:] == ["load for ever"]:
+        beat()
     if sys.argv[1:2] == ["raise"]:
         mark = Path(sys.argv[3]) if len(sys.argv) > 3 else None
         if mark is None or not mark.exists():
@@ -120,6 +125,9 @@ def main() -> None:
             if verb == "babble" and not Path(words[1]).exists():
                 Path(words[1]).touch()
                 output.send({"nothing": "of the kind"})
+                time.sleep(60)
+            if verb == "stall":
+                stalled.set()
                 time.sleep(60)
             if verb == "hang":
                 hung.set()

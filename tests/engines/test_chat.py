@@ -40,3 +40,20 @@ def test_a_template_that_never_ends_is_refused() -> None:
     endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
     with pytest.raises(TemplateError, match="ran for more than"):
         ChatTemplate(endless)
+
+
+def test_a_template_that_makes_far_too_much_of_little_is_refused() -> None:
+    with pytest.raises(TemplateError, match="characters of a short text"):
+        ChatTemplate("{{ 'a' * 1000000 }}")
+
+
+def test_constants_that_cannot_be_computed_are_the_templates_error() -> None:
+    with pytest.raises(TemplateError, match="chat template"):
+        ChatTemplate("{{ 'a' * 10 ** 30 }}")
+
+
+def test_errors_quote_no_control_characters() -> None:
+    with pytest.raises(TemplateError) as caught:
+        ChatTemplate("{{ raise_exception('\\x1b]52;c;AAAA\\x07\\n' ~ 'x' * 5000) }}")
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 400

@@ -279,6 +279,39 @@ def test_one_death_while_loading_may_be_a_chance(engine_of: Callable[..., LocalE
     assert engine.model == scripted.INFO
 
 
+def test_a_child_that_takes_no_step_is_replaced(
+    engine_of: Callable[..., LocalEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "STALL_LIMIT_S", 1.0)
+    engine = engine_of(beat_limit_s=60.0)
+    engine.submit([ask("stall", "stall"), ask("fine", "echo fine")])
+    events = collect(engine, 2)
+    assert ended(events) == {"stall": "engine died", "fine": "fine"}
+    assert any(isinstance(event, Restarted) and "no progress" in event.reason for event in events)
+
+
+def test_a_child_without_work_is_not_taken_for_hung(
+    engine_of: Callable[..., LocalEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "STALL_LIMIT_S", 1.0)
+    engine = engine_of("idle steps")
+    engine.submit([ask("a", "echo a")])
+    events = collect(engine, 1)
+    time.sleep(1.5)
+    engine.submit([ask("b", "sleep 0.7")])
+    events += collect(engine, 1)
+    assert ended(events) == {"a": "a", "b": "0.7"}
+    assert not any(isinstance(event, Restarted) for event in events)
+
+
+def test_a_model_that_is_never_loaded_is_a_model_error(
+    engine_of: Callable[..., LocalEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "START_LIMIT_S", 1.0)
+    with pytest.raises(ModelError, match="not loaded after"):
+        _ = engine_of("load for ever").model
+
+
 def test_a_child_that_speaks_nonsense_is_replaced(engine_of: Callable[..., LocalEngine], tmp_path: Path) -> None:
     engine = engine_of()
     engine.submit([ask("a", f"babble once {tmp_path / 'babbled'}"), ask("b", "echo b")])

@@ -171,7 +171,7 @@ from pathlib import Path
 from augtui.domain.templates import Message
 from augtui.engines.base import Request
 from augtui.engines.chat import ChatTemplate
-from augtui.engines.native import Model
+from augtui.engines.llama.native import Model
 from augtui.engines.prompts import PromptEncoder
 model = Model(Path({str(default_model)!r}))
 encode = PromptEncoder(model, ChatTemplate(model.chat_template()))

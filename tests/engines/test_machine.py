@@ -27,6 +27,8 @@ def test_a_containers_memory_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "memory.max").write_text("1000000")
     (tmp_path / "memory.current").write_text("400000")
     assert machine.free_bytes() == 600_000
+    (tmp_path / "memory.stat").write_text("anon 200000\ninactive_file 150000\nactive_file 50000\n")
+    assert machine.free_bytes() == 750_000
     (tmp_path / "memory.max").write_text("max")
     assert machine.free_bytes() > 1_000_000
 

@@ -11,11 +11,12 @@ import pytest
 from augtui.domain.guard import Strictness
 from augtui.domain.records import Quarantined
 from augtui.domain.tasks import EXPAND, REFINE
-from augtui.engines.base import Event, Failure, Request, Restarted, Sampling
+from augtui.engines.base import Completion, Event, Failure, Request, Restarted, Sampling
 from augtui.pipelines.augment import Augmentation, Input, Summary
 from augtui.pipelines.job import Job
+from augtui.pipelines.runner import BudgetSpent, RunEvent
 from augtui.pipelines.source import Source, opened
-from augtui.store import items, lineage
+from augtui.store import costs, items, lineage
 from augtui.store.projects import Project, open_project
 from augtui.store.runs import Run
 from tests.engines.scripted import ScriptedEngine
@@ -275,3 +276,68 @@ def test_a_record_in_a_language_that_the_model_does_not_know_is_not_given_to_it(
     assert summary.counts == {"accepted": 1, "kept_original": 1, "pending": 0, "failed": 0}
     assert found[1]["refined"] == found[1]["instruction"]
     assert str(found[1]["reason"]).startswith("language not known to the model")
+
+
+class PaidEngine(ScriptedEngine):
+    """Takes a dollar for each answer, and two for each failure, until the budget is spent."""
+
+    def __init__(self, budget: float) -> None:
+        super().__init__(refined)
+        self.left = budget
+
+    def poll(self, timeout_s: float) -> Iterable[Event]:
+        events: list[Event] = []
+        for event in super().poll(timeout_s):
+            assert isinstance(event, Completion)
+            if self.left < 1:
+                events.append(Failure(event.id, "budget", "nothing left"))
+            elif self.left < 2 and "number 35" in self.prompts[event.id]:
+                events.append(Failure(event.id, "budget", "nothing left", 0.5))
+            elif "number 15" in self.prompts[event.id]:
+                self.left -= 2
+                events.append(Failure(event.id, "unreachable", "lost", 2.0))
+            else:
+                self.left -= 1
+                events.append(replace(event, cost=1.0))
+        return events
+
+    @property
+    def prompts(self) -> dict[str, str]:
+        return {request.id: request.messages[-1].content for request in self.asked}
+
+
+def test_a_spent_budget_leaves_the_rest_pending_and_a_larger_one_goes_on(project: Project, source: Source) -> None:
+    seen: list[RunEvent] = []
+    with Augmentation(project, JOB, Input(source), "http://host/v1#m", 0) as augmentation:
+        augmentation.plan()
+        summary = augmentation.work(lambda: PaidEngine(11), lambda: False, seen.append)
+        run_id = augmentation.run.id
+    assert [event for event in seen if isinstance(event, BudgetSpent)] == [BudgetSpent("nothing left")]
+    assert summary.interrupted
+    assert (summary.counts["accepted"], summary.counts["failed"], summary.counts["pending"]) == (9, 1, 20)
+    assert costs.spent(project, run_id) == 9 + 2
+    summary = run(project, JOB, source, PaidEngine(100))
+    assert (summary.counts["accepted"], summary.counts["failed"], summary.counts["pending"]) == (29, 1, 0)
+    assert costs.spent(project, run_id) == 29 + 2
+    assert costs.spent(project, run_id + 1) == 0
+
+
+def test_what_a_request_cost_before_the_budget_was_spent_is_noted(project: Project, source: Source) -> None:
+    with Augmentation(project, JOB, Input(source), "http://host/v1#m", 0) as augmentation:
+        augmentation.plan()
+        augmentation.work(lambda: PaidEngine(27.5), lambda: False, lambda event: None)
+        run_id = augmentation.run.id
+        pending = items.pending(project, augmentation.run, 100)
+    assert "number 3500" in pending[0].instruction
+    assert pending[0].attempts_made == 1
+    assert costs.spent(project, run_id) % 1 == 0.5
+
+
+def test_an_engine_that_costs_nothing_notes_no_cost(project: Project, source: Source) -> None:
+    with Augmentation(project, JOB, Input(source), "model.gguf", 1) as augmentation:
+        augmentation.plan()
+        augmentation.work(lambda: ScriptedEngine(refined), lambda: False, lambda event: None)
+        run_id = augmentation.run.id
+    assert costs.spent(project, run_id) == 0
+    (noted,) = project.read("SELECT COUNT(*) FROM attempts WHERE engine LIKE '%cost%'")
+    assert noted[0] == 0

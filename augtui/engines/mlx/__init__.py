@@ -1,0 +1,1 @@
+"""mlx-lm as a backend; runs in the worker process only."""
