@@ -20,7 +20,7 @@ from augtui.domain.tasks import TASKS
 from augtui.engines.base import Sampling
 from augtui.engines.client import LocalEngine
 from augtui.errors import EngineError, ExitCode, OutputError
-from augtui.models import catalog, checksums
+from augtui.models import catalog
 from augtui.pipelines import export, source
 from augtui.pipelines.augment import Augmentation, Input, Summary
 from augtui.pipelines.job import Job
@@ -106,7 +106,7 @@ def _job(task: str, samples: int, settings: Settings, model: catalog.Model) -> J
         languages=model.languages,
         similarity=settings.similarity,
         adapter=engines.adapter_name(settings),
-        adapter_sha256=None if settings.adapter is None else checksums.sha256(settings.adapter),
+        adapter_sha256=engines.adapter_sha256(settings),
         numerics=tuple(_numerics(settings, model)),
     )
 

@@ -248,6 +248,8 @@ def closing_lines(summary: Summary, output: str | None, source: str) -> Iterator
     speed = f", {summary.completion_tokens / summary.seconds:,.0f} tok/s" if summary.completion_tokens else ""
     before = f", {summary.done_before} of them done before" if summary.done_before else ""
     yield f"{summary.total} items: {', '.join(parts)}{before} · {summary.seconds:.1f} s{speed} · run {summary.run}"
+    if summary.cost:
+        yield f"cost of the run: {summary.cost:.4f} US dollars"
     if summary.reasons:
         yield "rejected tries: " + " · ".join(f"{kind} {count}" for kind, count in summary.reasons.most_common(6))
     aside = summary.quarantined

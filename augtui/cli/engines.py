@@ -14,6 +14,7 @@ from augtui.engines.http.engine import HttpEngine, HttpOptions
 from augtui.engines.http.spending import Prices
 from augtui.engines.options import EngineOptions
 from augtui.errors import EngineError, ModelError, UsageError
+from augtui.models import checksums
 from augtui.models.catalog import Model
 from augtui.settings import Settings
 
@@ -48,6 +49,16 @@ def opened(model: Model, settings: Settings, *, slots: int | None = None, spent:
 def adapter_name(settings: Settings) -> str | None:
     """Return the name under which the settings' adapter is loaded, or None."""
     return None if settings.adapter is None else settings.adapter.stem
+
+
+def adapter_sha256(settings: Settings) -> str | None:
+    """Return the sha256 of the settings' adapter, or None; raises ModelError if it cannot be read."""
+    if settings.adapter is None:
+        return None
+    try:
+        return checksums.sha256(settings.adapter)
+    except OSError as error:
+        raise ModelError(f"the adapter {settings.adapter} cannot be read: {error.strerror}") from None
 
 
 def _prices(settings: Settings) -> Prices | None:

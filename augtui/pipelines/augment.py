@@ -15,7 +15,7 @@ from augtui.pipelines import collect, formats, rows
 from augtui.pipelines.job import Job
 from augtui.pipelines.runner import ItemSettled, RunEvent, Runner, TryRejected
 from augtui.pipelines.source import Source
-from augtui.store import items, runs
+from augtui.store import costs, items, runs
 from augtui.store.items import PlannedItem
 from augtui.store.projects import Project
 from augtui.store.runs import ItemStatus, Run, RunPlan
@@ -47,6 +47,8 @@ class Summary:
     completion_tokens: int
     reasons: Counter[str] = field(default_factory=Counter)
     """Kinds of reasons for which answers were rejected, counted over this process."""
+    cost: float = 0.0
+    """US dollars that the run has cost in all, earlier processes included."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures as JSON values."""
@@ -63,6 +65,7 @@ class Summary:
             "completion_tokens": self.completion_tokens,
             "tokens_per_second": round(speed, 1),
             "rejections": dict(self.reasons.most_common()),
+            **({"cost": round(self.cost, 6)} if self.cost else {}),
         }
 
 
@@ -177,6 +180,7 @@ class Augmentation:
             summary.completion_tokens = runner.completion_tokens
         summary.seconds = time.monotonic() - started
         summary.counts = self.counts()
+        summary.cost = costs.spent(self.project, self.run.id)
         summary.interrupted = summary.counts["pending"] > 0
         runs.finish(self.project, self.run, "interrupted" if summary.interrupted else "finished")
         self._finished = True

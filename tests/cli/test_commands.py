@@ -207,3 +207,24 @@ def test_settings_come_from_flags_then_variables_then_the_file(prompts: Path, ho
     assert (home / "projects" / "from-variable.db").exists()
     subprocess.run([*command, "-p", "from-flag"], env=environment, capture_output=True, timeout=120, check=False)
     assert (home / "projects" / "from-flag.db").exists()
+
+
+def test_the_deterministic_mode_gives_the_same_lines_with_any_number_of_slots(prompts: Path) -> None:
+    found = []
+    for slots, project in ((1, "one"), (7, "seven")):
+        done = augtui(
+            "refine", "--file", str(prompts), "--deterministic", "--slots", str(slots), "-p", project,
+            "--max-tokens", "40", "--temperature", "0.9", "--retries", "1",
+        )  # fmt: skip
+        assert done.returncode in (0, 4)
+        found.append([(row["refined"], row["status"], row["reason"]) for row in rows(done.stdout)])
+    assert found[0] == found[1]
+
+
+def test_an_adapter_that_does_not_fit_is_one_clear_line(prompts: Path, default_model: Path) -> None:
+    done = augtui("refine", "--file", str(prompts), "--adapter", str(default_model))
+    assert done.returncode == 3
+    assert "adapter" in done.stderr.decode()
+    missing = augtui("refine", "--file", str(prompts), "--adapter", "no-such.gguf")
+    assert missing.returncode == 3
+    assert "no-such.gguf" in missing.stderr.decode()

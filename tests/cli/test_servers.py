@@ -106,7 +106,10 @@ def test_the_budget_stops_a_run_and_a_larger_one_goes_on(prompts: Path, home: Pa
         assert (same.returncode, len(rows(same.stdout))) == (3, done)
         second = refine(*command, "--max-cost", 50, "--json")
         assert second.returncode == 0, second.stderr
-        assert json.loads(second.stderr.splitlines()[-1])["done_before"] == done
+        summary = json.loads(second.stderr.splitlines()[-1])
+        assert summary["done_before"] == done
+        # Prices are 1000 dollars for a million tokens, prompt or answer.
+        assert summary["cost"] == pytest.approx((server.billed_prompt + server.billed_completion) / 1000, abs=0.01)
         assert [line["instruction"] for line in rows(second.stdout)] == PROMPTS
 
 

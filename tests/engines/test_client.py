@@ -212,8 +212,9 @@ def test_a_child_that_is_stopped_again_and_again_is_replaced(
 
 
 def test_a_child_that_is_killed_all_the_time_from_outside_loses_no_request(
-    engine_of: Callable[..., LocalEngine],
+    engine_of: Callable[..., LocalEngine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(client, "LONGEST_WAIT_S", 0.1)
     engine = engine_of()
     engine.submit([ask(str(number), "sleep 0.03") for number in range(40)])
     answers: dict[str, str] = {}
