@@ -7,7 +7,7 @@ Four parts take turns, a b c d, then d c b a, and so on:
     a  augtui's engine
     b  llama-cpp-python's `create_chat_completion`, one prompt after the other
     c  `llama-server -np SLOTS` with SLOTS clients that post to /v1/chat/completions
-    d  `llama-batched-bench`: no sampling, no texts, no waiting; the best decode rate of its four variants is the limit
+    d  `llama-batched-bench`: no sampling, no texts, no waiting; the best decode rate of its variants is the limit
 
 a, b and c get the same prompts (Table 9, about 60 tokens each) in the same chat template, the same sampling and seeds,
 and answers of the same length: tokens that end an answer are never drawn. a, c and d have the same KV cache; all use
@@ -75,7 +75,7 @@ class Comparison:
         self.folder: Path = options.llama_cpp
         self.server_arguments: list[str] = options.server_arguments.split()
         self.facts = engine.facts(work)
-        self.variants: list[str] = list(limit.VARIANTS)
+        self.variants: list[str] = list(options.limits)
         self.contestants = [
             Contestant(part, slots) for part in parts for slots in ([None] if part == "b" else options.slots)
         ]
@@ -265,6 +265,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--parts", nargs="+", choices=NAMES, default=list(NAMES))
     parser.add_argument("--llama-cpp", type=Path, help="folder with llama-server and llama-batched-bench")
     parser.add_argument("--server-arguments", default="", help="more arguments for llama-server, such as '-kvu'")
+    parser.add_argument(
+        "--limits", nargs="+", choices=limit.VARIANTS, default=list(limit.VARIANTS), help="variants of the limit to run"
+    )
     parser.add_argument("--output", type=Path, help="write all figures there as JSON, after each round")
     return parser.parse_args()
 
