@@ -56,6 +56,7 @@ def augment(
     if output is not None:
         _require_folder(output)
     model = catalog.resolve(settings.model, timeout_s=settings.timeout)
+    engines.check(model, settings)
     with ExitStack() as stack:
         stop = stack.enter_context(_Interruption())
         opened = stack.enter_context(source.opened(file))

@@ -30,8 +30,7 @@ def opened(model: Model, settings: Settings, *, slots: int | None = None, spent:
         with _local(model, settings, slots or settings.slots) as local:
             yield local
         return
-    if settings.adapter is not None:
-        raise UsageError("--adapter is for a model on this machine", hint="A server's adapters are models of its own.")
+    check(model, settings)
     options = HttpOptions(
         slots=slots or settings.slots,
         timeout_s=settings.timeout,
@@ -46,6 +45,15 @@ def opened(model: Model, settings: Settings, *, slots: int | None = None, spent:
         engine.close()
 
 
+def check(model: Model, settings: Settings) -> None:
+    """Refuse settings that make no sense for the model, before anything is written; raises UsageError."""
+    if model.server is not None:
+        _prices(settings)
+        if settings.adapter is not None:
+            hint = "A server's adapters are models of its own: name one in the address."
+            raise UsageError("--adapter is for a model on this machine", hint=hint)
+
+
 def adapter_name(settings: Settings) -> str | None:
     """Return the name under which the settings' adapter is loaded, or None."""
     return None if settings.adapter is None else settings.adapter.stem
@@ -56,7 +64,7 @@ def adapter_sha256(settings: Settings) -> str | None:
     if settings.adapter is None:
         return None
     try:
-        return checksums.sha256(settings.adapter)
+        return checksums.sha256(settings.adapter.expanduser())
     except OSError as error:
         raise ModelError(f"the adapter {settings.adapter} cannot be read: {error.strerror}") from None
 
@@ -98,7 +106,7 @@ def _options(model: Model, settings: Settings, slots: int) -> EngineOptions:
         threads=settings.threads,
         gpu_layers=settings.gpu_layers,
         cache_type=settings.cache_type,
-        adapters={} if settings.adapter is None or name is None else {name: settings.adapter.absolute()},
+        adapters={} if settings.adapter is None or name is None else {name: settings.adapter.expanduser().absolute()},
         speculate=settings.speculate,
         deterministic=settings.deterministic,
         library="mlx" if model.library == "mlx" else "llama",

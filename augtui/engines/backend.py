@@ -12,6 +12,10 @@ class LoadError(Exception):
     """The library refused the model; the log says why."""
 
 
+class AdapterError(LoadError):
+    """The library refused an adapter; the message names it."""
+
+
 class Backend(Protocol):
     """A loaded model that works on many pieces at a time, step by step; one thread owns it."""
 

@@ -493,6 +493,8 @@ class LocalEngine:
                 f"{self._path}: there is no memory for this model's context",
                 hint="Try fewer --slots or a smaller model.",
             )
+        if message["kind"] == "AdapterError":
+            return ModelError(message["message"], hint="Is it a LoRA adapter in GGUF, made for this model?")
         if message["kind"] == "LoadError" and self._options.library == "mlx":
             missing = "pip install" in message["message"]
             return ModelError(f"{self._path}: {message['message']}", hint=None if missing else MLX_FOLDER)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from augtui import locations
 
+MODEL_SUFFIXES = frozenset({".safetensors", ".json", ".jinja", ".model", ".txt"})
+"""What of a folder decides how its model answers; the rest is somebody's notes, or a file manager's."""
 CHUNK_BYTES = 1 << 20
 REMEMBERED_FROM_BYTES = 64 << 20
 """Smaller files are hashed each time: that takes less than a human notices."""
@@ -20,7 +22,8 @@ def sha256(path: Path, progress: Callable[[int], None] | None = None) -> str:
     """Return the sha256 of a file (64 hexadecimal digits); `progress` hears how many bytes were read.
 
     A large file's sum is remembered with its device, inode, size and time of change (nanoseconds), and computed
-    again when any of them differs. A folder's is the sum of its files' names and sums. Raises OSError.
+    again when any of them differs. A folder's is the sum of the names and sums of the files that make a model.
+    Raises OSError.
     """
     if path.is_dir():
         return _folder(path, progress)
@@ -40,9 +43,9 @@ def sha256(path: Path, progress: Callable[[int], None] | None = None) -> str:
 
 def _folder(folder: Path, progress: Callable[[int], None] | None) -> str:
     total = hashlib.sha256()
-    for file in sorted(folder.rglob("*")):
-        if file.is_file():
-            total.update(f"{sha256(file, progress)}  {file.relative_to(folder).as_posix()}\n".encode())
+    for file in sorted(folder.iterdir()):
+        if file.suffix in MODEL_SUFFIXES and not file.name.startswith(".") and file.is_file():
+            total.update(f"{sha256(file, progress)}  {file.name}\n".encode())
     return total.hexdigest()
 
 

@@ -88,6 +88,8 @@ class _Flight:
     cost: float | None = None
     """What its tries have cost so far; None while nothing is known."""
     troubles: Counter[Trouble] = field(default_factory=Counter)
+    poor: bool = False
+    """Whether there was no money for its next try; it waits again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,9 +223,9 @@ class HttpEngine:
             self._endpoint, self._key, timeout_s=self._options.timeout_s, connections=self._options.slots
         )
         with self._lock:
-            self._loop = asyncio.get_running_loop()
             if self._closing:
                 return
+            self._loop = asyncio.get_running_loop()
         beat = asyncio.create_task(self._beat())
         start = asyncio.create_task(self._start(server))
         end = asyncio.create_task(self._end.wait())
@@ -343,7 +345,7 @@ class HttpEngine:
                         return
                     await self._wait(flight, held)
                 if not self._reserve(flight):
-                    self._waiting.appendleft(flight)
+                    flight.poor = True  # it waits again once its task has ended: until then its name is taken
                     return
             self._finish(held)
         except AugtuiError as error:
@@ -356,8 +358,12 @@ class HttpEngine:
         self._tasks.pop(name, None)
         if flight.reserved:  # it was cancelled before it sent anything
             self._settle(flight, self._nothing)
-        if task.cancelled() and name in self._cancelled and self._error is None:
+        dropped = name in self._cancelled
+        if (task.cancelled() or flight.poor) and dropped and self._error is None:
             self._emit(_failure(flight, "cancelled", "cancelled"))
+        elif flight.poor:
+            self._waiting.appendleft(flight)
+        flight.poor = False
         self._cancelled.discard(name)
         self._dispatch()
 

@@ -35,7 +35,7 @@ class Arena:
 
     @property
     def ballast(self) -> int:
-        """Return the sequence of the token that keeps another from being computed alone."""
+        """Return the sequence of the token that keeps others from being computed alone."""
         return SEQUENCES
 
     def take(self, cells: int) -> int | None:

@@ -79,6 +79,8 @@ class Batcher:
         can_trim = weights.shares_prefixes and arena is None
         self._speculation = Speculation() if speculate and can_trim else None
         self._adapter: str | None = None
+        self._adapted = 0
+        """Pieces of work that had been admitted when the adapter was changed."""
         self._reserved = 0
         self._admissions = 0
         self._waiting: list[Waiting] = []
@@ -103,6 +105,8 @@ class Batcher:
     def submit(self, work: Work) -> Failure | None:
         """Queue a piece of work; returns a failure if it can never be done."""
         try:
+            if work.id in self._scores:
+                raise ValueError("this score is under way already")
             passes = self._intake.passes(work, self._admissions)
         except Overflow as overflow:
             return Failure(work.id, "context overflow", str(overflow))
@@ -145,7 +149,8 @@ class Batcher:
         place = 0
         while place < len(self._waiting) and len(self._active) < self.model.slots:
             entry = self._waiting[place]
-            if entry.adapter != self._adapter and self._admissions - entry.passed > PATIENCE * self.model.slots:
+            patience = self._admissions - max(entry.passed, self._adapted)
+            if entry.adapter != self._adapter and patience > PATIENCE * self.model.slots:
                 return
             if entry.adapter != self._adapter or self._is_coming(entry):
                 place += 1
@@ -157,7 +162,7 @@ class Batcher:
     def _begin_anew(self, adapter: str | None) -> None:
         """Nothing is under way: the adapter can be changed, and the arena cleared."""
         if adapter != self._adapter:
-            self._adapter = adapter
+            self._adapter, self._adapted = adapter, self._admissions
             self.context.use_adapter(adapter)
         if self._arena is not None:
             self._arena.clear()
@@ -166,17 +171,21 @@ class Batcher:
         """Return whether a sequence at work is about to leave a prefix that `entry` had better wait for."""
         if not self._shares:
             return False
-        known = self._prefixes.find(entry.tokens, entry.adapter)[1]
+        known = self._prefixes.find(entry.tokens, entry.adapter, entry.sharable)[1]
         for slot in self._active:
             if slot.keep_at and slot.waiting.adapter == entry.adapter:
-                common = min(tokens_in_common(slot.tokens, entry.tokens), slot.keep_at[-1])
+                common = min(tokens_in_common(slot.tokens, entry.tokens), slot.keep_at[-1], entry.sharable)
                 if common - known >= LEAST_GAIN:
                     return True
         return False
 
     def _admit(self, entry: Waiting) -> bool:
-        prefix, shared = self._prefixes.find(entry.tokens, entry.adapter) if self._shares else (None, 0)
+        prefix, shared = (None, 0)
+        if self._shares:
+            prefix, shared = self._prefixes.find(entry.tokens, entry.adapter, entry.sharable)
         needed = len(entry.tokens) + entry.room - shared
+        if self._active and self._reserved + needed > self.context.cells:
+            return False  # no prefix that could be dropped would make room enough
         if prefix is not None:
             prefix.users += 1  # so that it does not make room for its own user
         while self._prefixes.held + self._reserved + needed > self.context.cells and self._prefixes.drop_one():
@@ -197,10 +206,16 @@ class Batcher:
             self._prefixes.begin(prefix, sequence, shared)
         self._reserved += needed
         self._admissions += 1
-        others = (other.tokens for other in self._waiting if other is not entry and other.adapter == entry.adapter)
-        keep_at = worthwhile(entry.tokens, others, shared) if self._shares else []
-        self._active.append(self._slot(entry, sequence, shared, needed, keep_at, prefix))
+        self._active.append(self._slot(entry, sequence, shared, needed, self._keep_at(entry, shared), prefix))
         return True
+
+    def _keep_at(self, entry: Waiting, shared: int) -> list[int]:
+        """Return at which lengths to keep the beginning of `entry` for others that wait."""
+        if not self._shares or isinstance(entry.work, EmbedRequest):
+            return []
+        waiting = (other for other in self._waiting if other is not entry and other.adapter == entry.adapter)
+        others = ((other.tokens, min(other.sharable, len(entry.tokens) - 1)) for other in waiting)
+        return worthwhile(entry.tokens, others, shared)
 
     def _slot(
         self, entry: Waiting, sequence: int, shared: int, reserved: int, keep_at: list[int], prefix: Prefix | None
@@ -248,6 +263,7 @@ class Batcher:
         """Fill the batch; returns how many of its tokens belong to answers and how many to prompts and texts."""
         context = self.context
         context.clear_batch()
+        ballast = self._add_ballast()
         answering = [slot for slot in self._active if isinstance(slot, Answering) and slot.pending is not None]
         if self._speculation is not None:
             # Each sequence at work may want one output of this step.
@@ -256,15 +272,22 @@ class Batcher:
             assert writer.pending is not None
             tokens = enumerate((writer.pending, *writer.draft), writer.position)
             writer.places = [context.add(token, place, writer.sequence, output=True) for place, token in tokens]
-        answers = context.length
+        answers = context.length - ballast
         for slot in self._active:
             if slot.computed < len(slot.tokens) and context.room:
                 self._prefill(slot)
-        reading = context.length - answers
-        if self._arena is not None and context.length == 1:
-            # llama.cpp computes the attention of a single token in another order than that of several.
-            context.add(0, 0, self._arena.ballast, output=False)
-        return answers, reading
+        return answers, context.length - ballast - answers
+
+    def _add_ballast(self) -> int:
+        """In the deterministic mode put a token into the batch that keeps others company; returns how many it put.
+
+        One row alone, of the batch or of its outputs, goes through other kernels than several, and the attention of
+        a single token is split. Being first, it takes the lowest free cell, and the order of the others' stays.
+        """
+        if self._arena is None:
+            return 0
+        self.context.add(0, 0, self._arena.ballast, output=True)
+        return 1
 
     def _prefill(self, slot: Slot) -> None:
         context = self.context
@@ -403,6 +426,7 @@ class Batcher:
         """Compute texts to be embedded; every token of such a decode is an output, so that nothing else is in it."""
         context = self.context
         context.clear_batch()
+        self._add_ballast()
         parts: list[tuple[Pooling, int, int]] = []
         for slot in self._active:
             if isinstance(slot, Pooling) and context.room and context.output_room:
@@ -422,13 +446,18 @@ class Batcher:
             states = context.hidden_states()
         finally:
             context.read_hidden_states(False)
+            if self._arena is not None:
+                context.forget(self._arena.ballast)
         outcomes: list[Outcome] = []
         for slot, first, end in parts:
             part = states[first:end].sum(axis=0, dtype=np.float64)
             slot.total = part if slot.total is None else slot.total + part
             if slot.computed == len(slot.tokens):
                 self._release(slot)
-                length = float(np.linalg.norm(slot.total)) or 1.0
+                length = float(np.linalg.norm(slot.total))
+                if not 0 < length < math.inf:
+                    outcomes.append(Failure(slot.id, "unsupported", "the model gives no hidden states for it"))
+                    continue
                 vector = tuple(float(value) for value in slot.total / length)
                 outcomes.append(Embedding(slot.id, vector, len(slot.tokens)))
         return outcomes

@@ -55,6 +55,7 @@ class Context:
         params.n_threads = params.n_threads_batch = plan.threads
         params.type_k = params.type_v = CACHE_TYPES[plan.cache_type][0]
         params.kv_unified = True
+        params.pooling_type = lib.LLAMA_POOLING_TYPE_NONE  # the mean is taken by the batcher, over pieces of a text
         params.no_perf = True
         self.pointer: Any = lib.llama_init_from_model(model.pointer, params)
         if not self.pointer:

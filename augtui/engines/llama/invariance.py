@@ -41,18 +41,17 @@ def _probe(context: Context, n_vocab: int, ballast: int, neighbours: int, chunk:
     position = 0
     for number, piece in enumerate(pieces):
         context.clear_batch()
+        context.add(0, 0, ballast, output=True)  # as the batcher does
         # Kernels take rows in groups, and what is left over in another way: the probe is in front now and then.
         others = [(draw.randrange(n_vocab), number, other) for other in range(1, neighbours + 1)]
         before = others if neighbours % 3 else []
         for other in before:
-            context.add(*other, output=False)
+            context.add(*other, output=True)
         for token in piece:
             place = context.add(token, position, 0, output=position >= PROMPT_TOKENS - 1)
             position += 1
         for other in others[len(before) :]:
-            context.add(*other, output=False)
-        if context.length == 1:
-            context.add(0, 0, ballast, output=False)
+            context.add(*other, output=True)
         context.decode()
         context.forget(ballast)
         if position >= PROMPT_TOKENS:

@@ -12,7 +12,7 @@ from typing import Any
 
 import llama_cpp as lib
 
-from augtui.engines.backend import LoadError
+from augtui.engines.backend import AdapterError, LoadError
 
 
 class Model:
@@ -39,7 +39,7 @@ class Model:
     def _adapter(self, path: Path) -> Any:
         pointer = lib.llama_adapter_lora_init(self.pointer, str(path).encode())
         if not pointer:
-            raise LoadError(f"the adapter {path} does not fit this model")
+            raise AdapterError(f"the adapter {path} does not fit this model")
         return pointer
 
     def _special_tokens(self) -> tuple[frozenset[int], frozenset[int]]:

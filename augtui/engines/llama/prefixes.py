@@ -54,15 +54,12 @@ class Prefixes:
         """Return the cells that prefixes hold, shared ones counted once."""
         return sum(prefix.own for prefix in self._kept)
 
-    def find(self, tokens: Sequence[int], adapter: str | None) -> tuple[Prefix | None, int]:
-        """Return the prefix that saves most of `tokens`, and how many tokens it saves.
-
-        The last token is never saved: its logits are what the answer starts from.
-        """
+    def find(self, tokens: Sequence[int], adapter: str | None, most: int) -> tuple[Prefix | None, int]:
+        """Return the prefix that saves most of `tokens`, and how many it saves, at most the first `most`."""
         best: tuple[Prefix | None, int] = (None, 0)
         for prefix in self._kept:
             if prefix.adapter == adapter:
-                length = min(tokens_in_common(prefix.tokens, tokens), len(tokens) - 1)
+                length = min(tokens_in_common(prefix.tokens, tokens), most)
                 if length > best[1]:
                     best = (prefix, length)
         return best
@@ -106,13 +103,13 @@ class Prefixes:
         return True
 
 
-def worthwhile(tokens: Sequence[int], others: Iterable[Sequence[int]], known: int) -> list[int]:
+def worthwhile(tokens: Sequence[int], others: Iterable[tuple[Sequence[int], int]], known: int) -> list[int]:
     """Return the lengths at which `tokens` should be kept for `others`: the shortest and the longest that save enough.
 
-    `known` tokens are saved already. A sequence may begin with a part of a prefix, so that lengths in between are
-    served by the longest; the shortest is ready first.
+    Of each of the others a number of first tokens can be saved; `known` tokens are saved already. A sequence may begin
+    with a part of a prefix, so that lengths in between are served by the longest; the shortest is ready first.
     """
-    lengths = {min(tokens_in_common(tokens, other), len(tokens) - 1, len(other) - 1) for other in others}
+    lengths = {min(tokens_in_common(tokens, other), most) for other, most in others}
     saving = [length for length in lengths if length - known >= LEAST_GAIN]
     if not saving:
         return []

@@ -43,6 +43,8 @@ class Candidates:
         logits: shape (n_vocab,).
         """
         ids = self._ids if most is None else self._likeliest(logits, most)
+        if not len(ids):  # logits that are no numbers
+            ids = self._ids
         table = self._table[: len(ids)]
         table["id"] = ids
         table["logit"] = logits if most is None else logits[ids]
@@ -56,6 +58,10 @@ class Candidates:
     def passes(self) -> bool:
         """Return whether the first token of the list is still possible."""
         return bool(self._table["logit"][0] > -np.inf)
+
+    def any_passes(self) -> bool:
+        """Return whether any token of a whole vocabulary is still possible."""
+        return bool((self._table["logit"] > -np.inf).any())
 
     def _likeliest(self, logits: NDArray[np.float32], most: int) -> NDArray[Any]:
         # The most-th largest of the maxima of disjoint blocks is reached by at least `most` logits.
@@ -76,6 +82,7 @@ class Sampler:
         self._barred = np.fromiter(model.end_tokens, dtype=np.int64) if sampling.ignore_eos else None
         self._most = _most_candidates(sampling)
         self._grammar = _grammar(model, request)
+        self._end = min(model.end_tokens, default=0)
         self._greedy = sampling.temperature <= 0 and sampling.repeat_penalty == 1.0 and self._grammar is None
         self._chain = None if self._greedy else _chain(sampling, request.seed, model.n_vocab)
 
@@ -93,6 +100,8 @@ class Sampler:
             if not self._candidates.passes():
                 everything = self._candidates.fill(logits, None)
                 lib.llama_sampler_apply(self._grammar, ctypes.byref(everything))
+                if not self._candidates.any_passes():
+                    return self._end  # the grammar leaves nothing: accepting any token would abort the process
                 token = self._draw(everything)
             lib.llama_sampler_accept(self._grammar, token)
         lib.llama_sampler_accept(self._chain, token)
@@ -147,6 +156,8 @@ def _chain(sampling: Sampling, seed: int, n_vocab: int) -> Any:
 def _grammar(model: Model, request: Request) -> Any:
     if request.schema is None and request.grammar is None:
         return None
+    if request.sampling.ignore_eos:
+        raise GrammarError("an answer that follows a grammar ends where the grammar does")
     if request.schema is not None and request.grammar is not None:
         raise GrammarError("a request has a JSON schema or a grammar, not both")
     text = request.grammar if request.grammar is not None else gbnf(request.schema or "")

@@ -33,6 +33,13 @@ class Waiting:
     """Whether they are scored without their instruction."""
 
     @property
+    def sharable(self) -> int:
+        """Return how many of its first tokens may come from a prefix: what is read from outputs must be computed."""
+        if isinstance(self.work, EmbedRequest):
+            return 0
+        return len(self.tokens) - max(1, len(self.targets))
+
+    @property
     def adapter(self) -> str | None:
         """Return the adapter to compute with."""
         return None if isinstance(self.work, EmbedRequest) else self.work.adapter

@@ -71,6 +71,32 @@ def test_a_model_that_cannot_be_batched_bit_for_bit_is_computed_one_by_one(k_qua
     assert len(found[0]) == len(requests)
 
 
+@pytest.mark.parametrize("name", ["F16", "Q4_0"])
+def test_other_weight_types_give_the_same_texts_with_any_number_of_slots(
+    default_model: Path, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / "other.gguf"
+    params = lib.llama_model_quantize_default_params()
+    params.ftype = getattr(lib, f"LLAMA_FTYPE_MOSTLY_{name}")
+    params.allow_requantize = True
+    assert lib.llama_model_quantize(str(default_model).encode(), str(path).encode(), ctypes.byref(params)) == 0
+    sampling = Sampling(temperature=1.5, top_k=0, top_p=1.0, max_tokens=24)
+    requests = [
+        Request(str(number), REFINE.render(Record(f"Write about number {number}."), "specialised"), number, sampling)
+        for number in range(24)
+    ]
+    found: list[dict[str, str]] = []
+    for slots, order in ((1, 1), (16, -1)):
+        backend = loading.load(path, EngineOptions(slots=slots, sequence_tokens=512, deterministic=True))
+        for request in requests[::order]:
+            assert backend.submit(request) is None
+        texts: dict[str, str] = {}
+        while backend.busy:
+            texts |= {done.id: done.text for done in backend.step() if isinstance(done, Completion)}
+        found.append(texts)
+    assert found[0] == found[1]
+
+
 def test_the_probe_notices_neighbours_that_matter(default_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from augtui.engines.llama.batcher import Batcher
 

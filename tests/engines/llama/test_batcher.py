@@ -213,6 +213,40 @@ def test_a_score_is_the_likelihood_of_the_answer_with_and_without_its_instructio
     assert sum(score.given[1:]) > sum(score.alone)
 
 
+def test_texts_with_a_common_beginning_are_scored_and_embedded_whole(default_model: Path) -> None:
+    engine = loaded(default_model)
+    question = prompt("Write about bread and how it is made at home.")
+    answer = "Write a detailed text about bread, its history and its makers."
+    longer = f"{answer} Explain each step in simple words."
+    work: list[Work] = [ScoreRequest("a", question, answer), ScoreRequest("b", question, longer)]
+    work += [ScoreRequest("again", question, answer), EmbedRequest("e", longer), EmbedRequest("f", longer)]
+    work += [Request("r", question, 0, GREEDY)]
+    found = outcomes(engine, work)
+    for name, text in (("a", answer), ("b", longer), ("again", answer)):
+        score = found[name]
+        assert isinstance(score, Score)
+        assert len(score.given) == len(score.alone) + 1 == len(engine.weights.tokenize(text))
+    alone = outcomes(loaded(default_model), [ScoreRequest("a", question, answer), EmbedRequest("e", longer)])
+    first, second = found["a"], alone["a"]
+    assert isinstance(first, Score) and isinstance(second, Score)
+    # Sums in another order move unlikely tokens a little.
+    assert first.given == pytest.approx(second.given, abs=0.5)
+    assert sum(first.alone) == pytest.approx(sum(second.alone), rel=0.02)
+    vectors = [
+        np.array(outcome.vector) for outcome in (found["e"], found["f"], alone["e"]) if isinstance(outcome, Embedding)
+    ]
+    assert vectors[0] @ vectors[1] == pytest.approx(1, abs=5e-3)
+    assert vectors[0] @ vectors[2] == pytest.approx(1, abs=5e-3)
+
+
+def test_the_same_score_twice_at_a_time_is_refused(default_model: Path) -> None:
+    engine = loaded(default_model)
+    assert engine.submit(ScoreRequest("a", prompt("Hello"), "hello you")) is None
+    second = engine.submit(ScoreRequest("a", prompt("Hello"), "hello you"))
+    assert second is not None
+    assert second.code == "bad request"
+
+
 def test_an_answer_of_one_token_has_nothing_to_be_scored_alone(default_model: Path) -> None:
     engine = loaded(default_model)
     text = engine.weights.piece(300).decode()
@@ -304,6 +338,24 @@ def test_an_answer_follows_its_schema_and_its_neighbours_are_free(default_model:
     assert wrong.code == "bad request"
     free = outcomes(loaded(default_model), [Request("free", prompt("Write about bread."), 1, GREEDY)])
     assert texts({"free": found["free"]}) == texts(free)
+
+
+def test_a_grammar_that_leaves_nothing_ends_the_answer(default_model: Path) -> None:
+    engine = loaded(default_model)
+    absent = "\\U0001F9FF"
+    sampling = Sampling(temperature=0.7, max_tokens=12)
+    grammars = {"sigil": f'root ::= "a" [{absent}]', "short": 'root ::= "ab"'}
+    work: list[Work] = [
+        Request(name, prompt("Judge."), 1, sampling, grammar=grammar) for name, grammar in grammars.items()
+    ]
+    ignoring = Sampling(max_tokens=12, ignore_eos=True)
+    work += [Request("endless", prompt("Judge."), 1, ignoring, grammar='root ::= "ab"')]
+    found = outcomes(engine, work)
+    assert texts({"short": found["short"]})["short"] == "ab"
+    assert isinstance(found["sigil"], Completion)
+    endless = found["endless"]
+    assert isinstance(endless, Failure)
+    assert endless.code == "bad request"
 
 
 # -- adapters --------------------------------------------------------------------------------------------------------

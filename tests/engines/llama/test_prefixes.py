@@ -51,7 +51,7 @@ def test_every_cell_is_counted_once_and_every_sequence_holds_its_prompt(
                 prefixes.leave(prefix)
         if data.draw(st.booleans()):
             prefixes.drop_one()
-        prefix, shared = prefixes.find(prompt, None)
+        prefix, shared = prefixes.find(prompt, None, len(prompt) - 1)
         assert shared < len(prompt)
         if prefix is not None:
             prefixes.begin(prefix, number, shared)
@@ -81,8 +81,9 @@ def test_a_prefix_of_another_adapter_is_not_found() -> None:
     prefixes = Prefixes(cells, [9])
     cells.compute(0, [1] * 20, 0)
     prefixes.keep(0, [1] * 20, "refine", None, 20)
-    assert prefixes.find([1] * 30, None) == (None, 0)
-    assert prefixes.find([1] * 30, "refine")[1] == 20
+    assert prefixes.find([1] * 30, None, 29) == (None, 0)
+    assert prefixes.find([1] * 30, "refine", 29)[1] == 20
+    assert prefixes.find([1] * 30, "refine", 7)[1] == 7
 
 
 def test_the_prefix_not_used_for_longest_makes_room() -> None:
@@ -91,21 +92,22 @@ def test_the_prefix_not_used_for_longest_makes_room() -> None:
     for number, token in enumerate((1, 2)):
         cells.compute(number, [token] * 20, 0)
         prefixes.keep(number, [token] * 20, None, None, 20)
-    first = prefixes.find([1] * 21, None)[0]
+    first = prefixes.find([1] * 21, None, 20)[0]
     assert first is not None
     prefixes.begin(first, 3, 20)
     prefixes.leave(first)
     cells.compute(4, [3] * 20, 0)
     prefixes.keep(4, [3] * 20, None, None, 20)
-    assert prefixes.find([1] * 21, None)[1] == 20
-    assert prefixes.find([2] * 21, None)[1] == 0
+    assert prefixes.find([1] * 21, None, 20)[1] == 20
+    assert prefixes.find([2] * 21, None, 20)[1] == 0
 
 
 @given(tokens=PROMPT, others=st.lists(PROMPT, max_size=6), known=st.integers(0, 20))
 def test_what_is_kept_saves_enough_and_nothing_longer_would(
     tokens: list[int], others: list[list[int]], known: int
 ) -> None:
-    lengths = worthwhile(tokens, others, known)
+    sharable = [(other, min(len(other), len(tokens)) - 1) for other in others]
+    lengths = worthwhile(tokens, sharable, known)
     useful = [min(tokens_in_common(tokens, other), len(tokens) - 1, len(other) - 1) for other in others]
     assert lengths == sorted(lengths)
     assert all(length - known >= LEAST_GAIN and length in useful for length in lengths)
