@@ -9,6 +9,7 @@ rejects them by name: `max_tokens` becomes `max_completion_tokens` (reasoning mo
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Set
 from typing import Any
 
@@ -16,6 +17,9 @@ from augtui.engines.base import AUTO_MAX_TOKENS, EmbedRequest, Request, Sampling
 
 SEED_BITS = 31
 """Servers read seeds as signed or unsigned numbers of 32 or 64 bits: 31 bits are the same to all of them."""
+_UNKNOWN = re.compile(
+    r"unsupported|not supported|unknown|unrecogni[sz]ed|unexpected|extra|not permitted", re.IGNORECASE
+)
 
 
 class Dialect:
@@ -30,7 +34,9 @@ class Dialect:
         """Take the refusal of what was `sent` in; returns whether the same request, put anew, may be taken."""
         if status not in (400, 422):
             return False
-        if "max_tokens" in sent and ("max_tokens" in faulted or "max_completion_tokens" in message):
+        # A value that is too large is not a field that is unknown: without its limit an answer could cost anything.
+        unknown = "max_tokens" in faulted and _UNKNOWN.search(message) is not None
+        if "max_tokens" in sent and (unknown or "max_completion_tokens" in message):
             self.limit_field = "max_completion_tokens"
             return True
         if "seed" in sent and "seed" in faulted:
