@@ -107,7 +107,8 @@ class Comparison:
 
     def _limit(self, slots: int) -> Measured:
         """Return the variant that decodes fastest."""
-        tokens = self.facts.prompt_tokens - self.facts.shared_tokens
+        # The whole prompt, so that answers are decoded behind as many tokens as in the other parts.
+        tokens = self.facts.prompt_tokens
         tried = [
             limit.measure(self.work, slots, self.folder, tokens, self.facts.cell_bytes, variant)
             for variant in self.variants

@@ -22,6 +22,7 @@ from typing import IO, Any
 import augtui
 from augtui.engines import wire
 from augtui.engines.base import Event, Failure, ModelInfo, Progress, Restarted, Work
+from augtui.engines.events import Events
 from augtui.engines.options import EngineOptions, Library
 from augtui.engines.suspects import Suspects
 from augtui.errors import EngineError, ModelError
@@ -88,7 +89,7 @@ class LocalEngine:
         self._beat_limit_s = beat_limit_s
         self._patience_s = patience_s
         self._lock = threading.RLock()
-        self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._events = Events()
         self._outstanding: dict[str, Work] = {}
         self._sent: set[str] = set()
         self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
@@ -142,13 +143,7 @@ class LocalEngine:
 
     def poll(self, timeout_s: float) -> Iterable[Event]:
         """Return what happened, waiting up to `timeout_s`; raises EngineError once the engine is given up."""
-        events: list[Event] = []
-        with contextlib.suppress(queue.Empty):
-            event = self._events.get(timeout=timeout_s)
-            while True:
-                if event is not None:
-                    events.append(event)
-                event = self._events.get_nowait()
+        events = self._events.take(timeout_s)
         if not events and self._error is not None:
             raise self._error
         return events

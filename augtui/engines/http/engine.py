@@ -8,9 +8,7 @@ tries until one gives an outcome (`retry`), under the budget (`spending`). Nothi
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import queue
 import random
 import threading
 from collections import Counter, deque
@@ -33,6 +31,7 @@ from augtui.engines.base import (
     ScoreRequest,
     Work,
 )
+from augtui.engines.events import Events
 from augtui.engines.http import answers
 from augtui.engines.http.answers import ListedModel, Nonsense, ServerTrouble, Usage
 from augtui.engines.http.credentials import Key
@@ -134,7 +133,7 @@ class HttpEngine:
         self._answered = False
         self._prompt_tokens = 0
         self._completion_tokens = 0
-        self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._events = Events()
         self._ready = threading.Event()
         self._info: ModelInfo | None = None
         self._error: AugtuiError | None = None
@@ -175,13 +174,7 @@ class HttpEngine:
 
     def poll(self, timeout_s: float) -> Iterable[Event]:
         """Return what happened, waiting up to `timeout_s`; raises EngineError once the server is given up."""
-        events: list[Event] = []
-        with contextlib.suppress(queue.Empty):
-            event = self._events.get(timeout=timeout_s)
-            while True:
-                if event is not None:
-                    events.append(event)
-                event = self._events.get_nowait()
+        events = self._events.take(timeout_s)
         if not events and self._error is not None:
             raise self._error
         return events

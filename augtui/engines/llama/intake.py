@@ -11,6 +11,8 @@ from augtui.engines.llama.native import Model
 from augtui.engines.llama.sampler import Candidates, Sampler
 from augtui.engines.llama.slots import Waiting
 
+USUAL_BYTES = 16
+"""Texts with fewer bytes for each token of the context are simply tokenized."""
 Encode = Callable[[Request | ScoreRequest], list[int]]
 """A request to the tokens of its prompt; may raise anything."""
 
@@ -31,9 +33,12 @@ class Intake:
         Raises Overflow for what is too long, and whatever a template, a tokenizer or a grammar raises.
         """
         now = time.monotonic()
+        self._require_size(work)
         if isinstance(work, EmbedRequest):
             text = _require(self._weights.tokenize(work.text), "the text is empty")
             return [self._fit(Waiting(work, self._begun(text), 0, now, passed))]
+        if not self._weights.generates:
+            raise ValueError("this model embeds texts and does not continue them")
         if work.adapter is not None and work.adapter not in self._weights.adapters:
             raise ValueError(f"no adapter {work.adapter!r} is loaded")
         prompt = _require(self._encode(work), "the chat template makes an empty prompt of it")
@@ -46,6 +51,14 @@ class Intake:
         text = self._begun(answer)
         alone = Waiting(work, text[:-1], 0, now, passed, targets=text[1:], is_alone=True)
         return [self._fit(entry) for entry in (given, alone) if entry.tokens]
+
+    def _require_size(self, work: Work) -> None:
+        """Refuse what is certainly too long before it is tokenized: that takes minutes for megabytes of one letter."""
+        texts = [work.text] if isinstance(work, EmbedRequest) else [message.content for message in work.messages]
+        texts += [work.answer] if isinstance(work, ScoreRequest) else []
+        size = sum(len(text.encode("utf-8", "replace")) for text in texts)
+        if size > self._longest * USUAL_BYTES and size > self._longest * self._weights.longest_piece:
+            raise Overflow(f"{size} bytes are more than {self._longest} tokens, which the context holds")
 
     @staticmethod
     def prompt_tokens(given: Waiting) -> int:

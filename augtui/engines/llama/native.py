@@ -6,6 +6,8 @@ Imported by the worker process only: loading the library takes time, and a bad m
 from __future__ import annotations
 
 import ctypes
+import functools
+import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,10 @@ from typing import Any
 import llama_cpp as lib
 
 from augtui.engines.backend import AdapterError, LoadError
+
+REPACKS = platform.machine().lower() not in ("x86_64", "amd64")
+"""Whether llama.cpp may copy weights into the order that its kernels like. On ARM that is much faster; on x86 it is no
+faster in batches, and doubles the memory and the time of loading (docs/performance.md)."""
 
 
 class Model:
@@ -22,6 +28,7 @@ class Model:
         """Load `path`, memory-mapped, with as many layers on a GPU as fit, and LoRA adapters; raises LoadError."""
         lib.llama_backend_init()
         params = lib.llama_model_default_params()
+        params.use_extra_bufts = REPACKS
         self.pointer: Any = None
         for layers in layer_attempts(gpu_layers, gpu=bool(lib.llama_supports_gpu_offload())):
             params.n_gpu_layers = self.gpu_layers = layers
@@ -100,6 +107,16 @@ class Model:
         if token < 0 or not lib.llama_vocab_is_control(self.vocab, token):
             return ""
         return str(lib.llama_vocab_get_text(self.vocab, token).decode("utf-8", "replace"))
+
+    @property
+    def generates(self) -> bool:
+        """Return whether the model continues texts; encoders such as BERT only embed them."""
+        return self.meta(f"{self.meta('general.architecture')}.attention.causal") != "false"
+
+    @functools.cached_property
+    def longest_piece(self) -> int:
+        """Return the most bytes that one token stands for."""
+        return max((len(self.piece(token)) for token in range(self.n_vocab)), default=1)
 
     @property
     def shares_prefixes(self) -> bool:

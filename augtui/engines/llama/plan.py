@@ -15,7 +15,7 @@ SLOT_TOKENS = 768
 """Cells of KV cache planned for each slot: a usual prompt and its longest usual answer."""
 LEAST_SLOT_TOKENS = 256
 """With fewer cells a slot is not worth having: there are fewer slots then."""
-BATCH_TOKENS = 256
+BATCH_TOKENS = 192
 """On a CPU more tokens in a step compute no faster, and their attention mask and activations take memory."""
 GPU_BATCH_TOKENS = 512
 MEMORY_SHARE = 0.4

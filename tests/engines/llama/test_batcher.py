@@ -265,6 +265,7 @@ def test_what_cannot_be_scored_or_embedded_fails_alone(default_model: Path) -> N
         ScoreRequest("long", prompt("Hello"), long),
         EmbedRequest("nothing", ""),
         EmbedRequest("longer", long),
+        Request("huge", prompt("a" * 3_000_000)),
         ScoreRequest("fine", prompt("Hello"), "hello"),
     ]
     found = outcomes(engine, work)
@@ -274,6 +275,7 @@ def test_what_cannot_be_scored_or_embedded_fails_alone(default_model: Path) -> N
         "long": "context overflow",
         "nothing": "bad request",
         "longer": "context overflow",
+        "huge": "context overflow",
     }
     assert isinstance(found["fine"], Score)
 
