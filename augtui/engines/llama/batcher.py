@@ -67,14 +67,16 @@ class Batcher:
         self.weights = weights
         self.context = context
         self.model = info
-        # The ballast of the deterministic mode takes a cell.
-        longest = min(info.context_sequence, context.cells - (arena is not None))
+        # A token put in for company takes a sequence and a cell.
+        self._cells = context.cells - 1
+        longest = min(info.context_sequence, self._cells)
         self._intake = Intake(weights, encode, longest)
         self._arena = arena
         self._free = list(range(info.slots - 1, -1, -1))
         shares = weights.shares_prefixes and arena is None
-        first = info.slots
-        self._prefixes = Prefixes(context, range(first, first + prefix_sequences) if shares else ())
+        first, last = info.slots, info.slots + prefix_sequences - 1
+        self._prefixes = Prefixes(context, range(first, last) if shares else ())
+        self._company = arena.ballast if arena is not None else last
         self._shares = shares and prefix_sequences > 0
         can_trim = weights.shares_prefixes and arena is None
         self._speculation = Speculation() if speculate and can_trim else None
@@ -99,6 +101,11 @@ class Batcher:
     def busy(self) -> bool:
         """Return whether any work is waiting or under way."""
         return bool(self._active or self._waiting)
+
+    def close(self) -> None:
+        """Free the context and the weights; for a process that goes on without them."""
+        self.context.close()
+        self.weights.close()
 
     # -- work comes in -----------------------------------------------------------------------------------------------
 
@@ -184,20 +191,20 @@ class Batcher:
         if self._shares:
             prefix, shared = self._prefixes.find(entry.tokens, entry.adapter, entry.sharable)
         needed = len(entry.tokens) + entry.room - shared
-        if self._active and self._reserved + needed > self.context.cells:
+        if self._active and self._reserved + needed > self._cells:
             return False  # no prefix that could be dropped would make room enough
         if prefix is not None:
             prefix.users += 1  # so that it does not make room for its own user
-        while self._prefixes.held + self._reserved + needed > self.context.cells and self._prefixes.drop_one():
+        while self._prefixes.held + self._reserved + needed > self._cells and self._prefixes.drop_one():
             pass
         if prefix is not None:
             prefix.users -= 1
-            if self._prefixes.held + self._reserved + needed > self.context.cells and not self._active:
+            if self._prefixes.held + self._reserved + needed > self._cells and not self._active:
                 # Alone it fits by itself; the prefix is what stands in its way.
                 while self._prefixes.drop_one():
                     pass
                 prefix, shared, needed = None, 0, len(entry.tokens) + entry.room
-        if self._prefixes.held + self._reserved + needed > self.context.cells:
+        if self._prefixes.held + self._reserved + needed > self._cells:
             return False
         sequence = self._arena.take(needed) if self._arena is not None else self._free.pop()
         if sequence is None:
@@ -248,8 +255,7 @@ class Batcher:
             before, filled = self.completion_tokens, time.perf_counter()
             self.context.decode()
             computed = time.perf_counter()
-            if self._arena is not None:
-                self.context.forget(self._arena.ballast)
+            self.context.forget(self._company)
             self._keep_prefixes()
             outcomes = list(self._read())
             sampled = time.perf_counter()
@@ -276,7 +282,15 @@ class Batcher:
         for slot in self._active:
             if slot.computed < len(slot.tokens) and context.room:
                 self._prefill(slot)
-        return answers, context.length - ballast - answers
+        reading = context.length - ballast - answers
+        if context.length == 1 and self._speculates_exactly:
+            # Alone it would be computed otherwise than among drafts, and a near tie between two tokens might turn.
+            context.add(0, 0, self._company, output=True)
+        return answers, reading
+
+    @property
+    def _speculates_exactly(self) -> bool:
+        return self._arena is None and self.weights.shares_prefixes and self.model.gpu_layers == 0
 
     def _add_ballast(self) -> int:
         """In the deterministic mode put a token into the batch that keeps others company; returns how many it put.
@@ -286,7 +300,7 @@ class Batcher:
         """
         if self._arena is None:
             return 0
-        self.context.add(0, 0, self._arena.ballast, output=True)
+        self.context.add(0, 0, self._company, output=True)
         return 1
 
     def _prefill(self, slot: Slot) -> None:
@@ -446,8 +460,7 @@ class Batcher:
             states = context.hidden_states()
         finally:
             context.read_hidden_states(False)
-            if self._arena is not None:
-                context.forget(self._arena.ballast)
+            context.forget(self._company)
         outcomes: list[Outcome] = []
         for slot, first, end in parts:
             part = states[first:end].sum(axis=0, dtype=np.float64)

@@ -58,7 +58,7 @@ class Intake:
         texts += [work.answer] if isinstance(work, ScoreRequest) else []
         size = sum(len(text.encode("utf-8", "replace")) for text in texts)
         if size > self._longest * USUAL_BYTES and size > self._longest * self._weights.longest_piece:
-            raise Overflow(f"{size} bytes are more than {self._longest} tokens, which the context holds")
+            raise Overflow(f"{size} bytes are more than the context of {self._longest} tokens can hold")
 
     @staticmethod
     def prompt_tokens(given: Waiting) -> int:

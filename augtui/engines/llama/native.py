@@ -43,6 +43,12 @@ class Model:
         self._pieces: dict[int, bytes] = {}
         self._control, self.end_tokens = self._special_tokens()
 
+    def close(self) -> None:
+        """Free the weights; no context may stand on them."""
+        if self.pointer:
+            lib.llama_model_free(self.pointer)
+            self.pointer = None
+
     def _adapter(self, path: Path) -> Any:
         pointer = lib.llama_adapter_lora_init(self.pointer, str(path).encode())
         if not pointer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import gguf
@@ -43,7 +44,19 @@ def prompt(text: str) -> tuple[Message, ...]:
 def loaded(path: Path, **options: object) -> Batcher:
     engine = loading.load(path, EngineOptions(**{"slots": 4, "sequence_tokens": 768, **options}))  # type: ignore[arg-type]
     assert isinstance(engine, Batcher)
+    OPEN.append(engine)
     return engine
+
+
+OPEN: list[Batcher] = []
+
+
+@pytest.fixture(autouse=True)
+def freed() -> Iterator[None]:
+    """Whatever a test loads is freed after it."""
+    yield
+    while OPEN:
+        OPEN.pop().close()
 
 
 def outcomes(engine: Batcher, work: list[Work]) -> dict[str, Outcome]:
