@@ -113,6 +113,8 @@ def _no_field(rows: list[Any], field: str | None, layout: Shape, name: str) -> I
     names = ", ".join(repr(key[:40]) for key in names_in(rows)[:20]) or "none"
     if field is not None:
         return InputError(f"no row of {name} has text in the field {field!r}", hint=f"fields found: {names}")
+    if {"data", "intent"} <= set(names_in(rows)):
+        return InputError(f"{name} is laid out as the SNIPS files are", hint="say so: augtui import --as snips FILE")
     usual = ", ".join(layout.instruction)
     return InputError(
         f"no row of {name} has an instruction (fields found: {names}; looked for: {usual})",
