@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from augtui import __version__
-from augtui.cli import bench, expand, importing, paths, project, records, refine, runs
+from augtui.cli import bench, expand, export, importing, paths, project, records, refine, runs
 from augtui.errors import AugtuiError, ExitCode
 
 
@@ -57,6 +57,7 @@ def _root(
 
 
 app.command("import")(importing.import_)
+app.command("export")(export.export)
 app.add_typer(project.app, name="project")
 app.add_typer(records.app, name="records")
 app.command("refine")(refine.refine)
