@@ -69,8 +69,9 @@ def pairs_of_project(project: Project, filters: Filters) -> Iterator[TrainingRow
     families = family.families(project)
     makers = _makers(project)
     for preference in preferences.preferences(project, filters):
-        if (row := _of_preference(preference, families(preference.record_number), makers)) is not None:
-            yield row
+        pair = _of_preference(preference, families(preference.record_number), makers)
+        if pair is not None:
+            yield pair
 
 
 def of_file(outcomes: Iterator[Record | Quarantined]) -> Iterator[TrainingRow | Quarantined]:
