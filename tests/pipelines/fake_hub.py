@@ -86,8 +86,9 @@ def running(hub: FakeHub) -> Iterator[FakeHub]:
             if self._refused(repo, revision):
                 return
             files = hub.find(repo, revision) or {}
-            answer = {"id": repo, "sha": _commit(revision), "siblings": [{"rfilename": name} for name in files], "tags": [],
-                      "downloads": 0, "likes": 0, "private": False, "disabled": False, "gated": False}  # fmt: skip
+            siblings = [{"rfilename": name} for name in files]
+            answer = {"id": repo, "sha": _commit(revision), "siblings": siblings, "tags": [], "downloads": 0,
+                      "likes": 0, "private": False, "disabled": False, "gated": False}  # fmt: skip
             self._send(200, json.dumps(answer).encode(), {"Content-Type": "application/json"})
 
         def _tree(self, repo: str, revision: str) -> None:

@@ -91,9 +91,8 @@ def test_files_are_chosen_by_card_then_by_name() -> None:
     assert chosen("hf:me/x", ["all.json"], {}) == ["all.json"]
     assert chosen("hf:me/x:en", ["en/0.csv", "zh/0.csv"], {}) == ["en/0.csv"]
     assert chosen("hf:me/x", ["README.md", "a.py"], {}) == []
-    assert hub._chosen(hub.parse("hf:me/x"), ["d/a.csv"], {"configs": [{"data_files": {"train": ["d/*.csv"]}}]}) == [
-        "d/a.csv"
-    ]
+    by_split: dict[str, object] = {"configs": [{"data_files": {"train": ["d/*.csv"]}}]}
+    assert chosen("hf:me/x", ["d/a.csv"], by_split) == ["d/a.csv"]
 
 
 def test_cards_that_are_broken_say_nothing() -> None:
@@ -108,10 +107,14 @@ def test_cards_that_are_broken_say_nothing() -> None:
 
 
 def augtui(hub_url: str, cache: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    hub_settings = {"HF_ENDPOINT": hub_url, "HF_HOME": str(cache), "HF_HUB_DISABLE_TELEMETRY": "1"}
     return subprocess.run(
-        [sys.executable, "-c", CHILD, *arguments], capture_output=True, text=True, timeout=120,
-        env={**os.environ, "HF_ENDPOINT": hub_url, "HF_HOME": str(cache), "HF_HUB_DISABLE_TELEMETRY": "1", **environment},
-    )  # fmt: skip
+        [sys.executable, "-c", CHILD, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **hub_settings, **environment},
+    )
 
 
 def test_a_data_set_is_imported_and_then_offline_too(tmp_path: Path) -> None:
@@ -125,16 +128,15 @@ def test_a_data_set_is_imported_and_then_offline_too(tmp_path: Path) -> None:
         ]
         assert sum("GET /datasets" in request for request in fake.requests) == 3
         before = len(fake.requests)
-        offline = augtui(
-            fake.url, tmp_path, "import", "hf:me/configs:main", "-p", "other", "--json", HF_HUB_OFFLINE="1"
-        )
+        again = ("import", "hf:me/configs:main", "--json", "-p")
+        offline = augtui(fake.url, tmp_path, *again, "other", HF_HUB_OFFLINE="1")
         assert offline.returncode == 0, offline.stderr
         assert [json.loads(line)["records"] for line in offline.stdout.splitlines()] == [3, 4]
         assert len(fake.requests) == before
         missing = augtui(fake.url, tmp_path, "import", "hf:me/configs:main/test", HF_HUB_OFFLINE="1")
         assert missing.returncode == 2
         assert "HF_HUB_OFFLINE" in missing.stderr
-    gone = augtui(fake.url, tmp_path, "import", "hf:me/configs:main", "-p", "third", "--json")
+    gone = augtui(fake.url, tmp_path, *again, "third")
     assert gone.returncode == 0, gone.stderr
     nothing = augtui(fake.url, tmp_path / "empty", "import", "hf:me/configs:main")
     assert nothing.returncode == 2

@@ -37,8 +37,8 @@ def run_import(project: Project, path: Path, reading: Reading | None = None, **o
 
 def content(project: Project) -> list[tuple[Any, ...]]:
     rows = project.read(
-        "SELECT c.number, c.id, c.instruction, c.response, c.occurrence, c.language, s.digest, s.given_id, s.line, s.extra"
-        " FROM records c JOIN sources s ON s.record = c.number ORDER BY c.number, s.number"
+        "SELECT c.number, c.id, c.instruction, c.response, c.occurrence, c.language, s.digest, s.given_id, s.line,"
+        " s.extra FROM records c JOIN sources s ON s.record = c.number ORDER BY c.number, s.number"
     )
     return [tuple(row) for row in rows]
 
