@@ -169,7 +169,9 @@ def test_a_file_that_augtui_wrote_knows_its_relatives() -> None:
 
 @given(
     st.dictionaries(
-        st.sampled_from(["provenance", "language", "task", "family", "source_id", "history", "system", "rejected", "x"]),
+        st.sampled_from(
+            ["provenance", "language", "task", "family", "source_id", "history", "system", "rejected", "x"]
+        ),
         st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.lists(st.text(max_size=2), max_size=2)
         | st.dictionaries(st.just("record"), st.integers() | st.text(max_size=2)),
     )
