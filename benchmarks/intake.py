@@ -120,9 +120,9 @@ def main() -> None:
                 found.append(measure(path, folder, wanted.rows))
                 shutil.rmtree(folder)
                 last = found[-1]
+                rate = f"{last.seconds:7.1f} s  {last.rows / last.seconds:9,.0f} rows/s  cpu {last.cpu_seconds:6.1f} s"
                 print(
-                    f"{last.tool:<20} {last.seconds:7.1f} s  {last.rows / last.seconds:9,.0f} rows/s"
-                    f"  cpu {last.cpu_seconds:6.1f} s  peak {last.peak_mb:5.0f} MB  database {last.database_mb:6.0f} MB",
+                    f"{last.tool:<20} {rate}  peak {last.peak_mb:5.0f} MB  database {last.database_mb:5.0f} MB",
                     flush=True,
                 )
     medians = {

@@ -198,10 +198,7 @@ class Finder:
         wanted = turns.chosen(pairs, choice)
         if key is not None and _covers(wanted[-1], spoken):
             extra.pop(key, None)
-        found = [_found(pair, extra if at == 0 else _without(extra, key)) for at, pair in enumerate(wanted)]
-        if choice == "first":
-            found[0].extra.pop("history", None)
-        return found
+        return [_found(pair, extra if at == 0 else _without(extra, key)) for at, pair in enumerate(wanted)]
 
     def _in_tree(self, key: str | None, tree: Any, extra: dict[str, Any]) -> list[Found]:
         paths = turns.from_tree(tree)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from json.encoder import encode_basestring as _quoted
 
@@ -65,9 +66,7 @@ def add(project: Project, run: Run, batch: Batch, source_name: str) -> int:
     A record that the project has already (same content, same occurrence) stays as it is; its further place is
     noted. Raises InputError for text that is not valid Unicode.
     """
-    for record, _ in batch.records:
-        require_storable(record)
-    with project.write() as conn:
+    with _told(batch), project.write() as conn:
         added = _insert(conn, batch.records, source_name)
         conn.executemany(
             "INSERT INTO quarantine(run_id, line, reason, excerpt) VALUES (?, ?, ?, ?)"
@@ -85,6 +84,17 @@ def add(project: Project, run: Run, batch: Batch, source_name: str) -> int:
             (db.now(), run.id),
         )
     return added
+
+
+@contextmanager
+def _told(batch: Batch) -> Iterator[None]:
+    """Name the record with a lone surrogate, which SQLite refuses; to look for one before would cost each import."""
+    try:
+        yield
+    except UnicodeEncodeError:
+        for record, _ in batch.records:
+            require_storable(record)
+        raise
 
 
 def _insert(conn: sqlite3.Connection, rows: Sequence[tuple[Record, str | None]], source_name: str) -> int:
