@@ -59,6 +59,10 @@ class _Layout:
     system: tuple[str, ...]
     history: str | None
     id: str | None
+    is_plain: bool
+    """Whether there is one instruction, one response at most, and nothing of a conversation or of instances."""
+    rest: tuple[str, ...]
+    """The keys that a plain row keeps as extra fields."""
 
 
 class Finder:
@@ -85,6 +89,8 @@ class Finder:
         first turn is the instruction, the second the response). Raises NoRecord.
         """
         if isinstance(row, dict):
+            if (plain := self._plain(row)) is not None:
+                return [plain]
             found = self._in_object(row)
         elif self._name is not None:
             raise NoRecord(NOT_AN_OBJECT)
@@ -96,6 +102,28 @@ class Finder:
         else:
             raise NoRecord(NOT_AN_OBJECT)
         return _whole(found)
+
+    def _plain(self, row: dict[str, Any]) -> Found | None:
+        """Return what a row holds that has nothing but texts under the usual names; None where there is more to it."""
+        layout = self._layout(row)
+        if not layout.is_plain:
+            return None
+        instruction = row[layout.instruction[0]]
+        response = row[layout.response[0]] if layout.response else None
+        if not isinstance(instruction, str) or not instruction[:1].isalnum() or "\0" in instruction:
+            return None
+        if response is not None and not (isinstance(response, str) and response[:1].isalnum() and "\0" not in response):
+            return None
+        if layout.input is not None and layout.instruction[0] in layout.joins:
+            given = row[layout.input]
+            if not isinstance(given, str) or "\0" in given:
+                return None
+            if given and not is_blank(given):
+                instruction = f"{instruction}\n\n{given}"
+        identity = row[layout.id] if layout.id is not None else None
+        if identity is not None and not isinstance(identity, str):
+            return None
+        return Found(instruction, response, identity, {name: row[name] for name in layout.rest})
 
     def _in_object(self, row: dict[str, Any]) -> list[Found]:
         layout = self._layout(row)
@@ -137,16 +165,26 @@ class Finder:
             instruction = (self._name,)
         else:
             instruction = named((self._name.strip().lower(),))
+        joins = frozenset(named(shape.joins))
+        given = next(iter(named(shape.input)), None)
+        instances, turned = named(("instances",)), named(("history",))
+        response, rejected, system = named(shape.response), named(shape.rejected), named(_SYSTEM_NAMES)
+        identity = next(iter(named(ID_NAMES)), None)
+        taken = {*instruction[:1], *response[:1], identity}
+        if instruction and instruction[0] in joins:
+            taken.add(given)
         return _Layout(
             instruction=instruction,
-            joins=frozenset(named(shape.joins)),
-            input=next(iter(named(shape.input)), None),
-            instances=next(iter(named(("instances",))), None),
-            response=named(shape.response),
-            rejected=named(shape.rejected),
-            system=named(_SYSTEM_NAMES),
-            history=next(iter(named(("history",))), None),
-            id=next(iter(named(ID_NAMES)), None),
+            joins=joins,
+            input=given,
+            instances=next(iter(instances), None),
+            response=response,
+            rejected=rejected,
+            system=system,
+            history=next(iter(turned), None),
+            id=identity,
+            is_plain=len(instruction) == 1 and len(response) <= 1 and not (rejected or system or instances or turned),
+            rest=tuple(key for key in keys if key not in taken),
         )
 
     def _instruction(self, row: dict[str, Any], layout: _Layout, extra: dict[str, Any]) -> list[Found]:
