@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from augtui import __version__
-from augtui.cli import bench, expand, paths, refine, runs
+from augtui.cli import bench, expand, export, importing, paths, project, records, refine, runs
 from augtui.errors import AugtuiError, ExitCode
 
 
@@ -56,6 +56,10 @@ def _root(
     """Make fine-tuning data with small, specialised language models, on your own machine."""
 
 
+app.command("import")(importing.import_)
+app.command("export")(export.export)
+app.add_typer(project.app, name="project")
+app.add_typer(records.app, name="records")
 app.command("refine")(refine.refine)
 app.command("expand")(expand.expand)
 app.add_typer(runs.app, name="runs")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -137,7 +139,31 @@ def first_schema(database: Database) -> None:
         database.conn.execute(statement)
 
 
-STEPS: list[Callable[[Database], None]] = [first_schema]
+def imports_and_reviews(database: Database) -> None:
+    """Add what an import has got through, the language of records, and what people thought of results."""
+    for statement in (
+        "ALTER TABLE records ADD COLUMN language TEXT",
+        # An import is a run of the task `import`; its outcomes up to `records` + `quarantined` are in the project.
+        """CREATE TABLE imports (
+            run_id INTEGER PRIMARY KEY REFERENCES runs(id),
+            records INTEGER NOT NULL DEFAULT 0,
+            added INTEGER NOT NULL DEFAULT 0,
+            quarantined INTEGER NOT NULL DEFAULT 0
+        )""",
+        # The last row of an item is what holds; `text` is the edited text.
+        """CREATE TABLE reviews (
+            number INTEGER PRIMARY KEY,
+            item INTEGER NOT NULL REFERENCES items(number),
+            verdict TEXT NOT NULL CHECK (verdict IN ('accepted', 'edited', 'rejected')),
+            text TEXT,
+            created_at TEXT NOT NULL
+        )""",
+        "CREATE INDEX reviews_item ON reviews(item)",
+    ):
+        database.conn.execute(statement)
+
+
+STEPS: list[Callable[[Database], None]] = [first_schema, imports_and_reviews]
 """The steps in order; a file's `user_version` is the number of steps that it has had."""
 
 
@@ -206,10 +232,24 @@ def back_up(conn: sqlite3.Connection, path: Path, target: Path) -> None:
         raise StoreError(f"{path} cannot be copied to {target.name} before its migration: {error.strerror}.") from error
 
 
+@contextmanager
+def _without_pandas() -> Iterator[None]:
+    """Keep sqlite-utils from importing pandas, as it does where there is one: 80 MB and a second, for nothing here."""
+    if "pandas" in sys.modules:
+        yield
+        return
+    sys.modules["pandas"] = None  # type: ignore[assignment]  # so Python marks what cannot be imported
+    try:
+        yield
+    finally:
+        del sys.modules["pandas"]
+
+
 def _apply(conn: sqlite3.Connection) -> None:
     """Apply the steps still to do, inside the caller's transaction, of which each becomes a savepoint."""
-    from sqlite_utils import Database
-    from sqlite_utils.migrations import Migrations
+    with _without_pandas():
+        from sqlite_utils import Database
+        from sqlite_utils.migrations import Migrations
 
     migrations = Migrations("augtui")
     for number, step in enumerate(STEPS, start=1):
