@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from augtui import __version__
-from augtui.cli import bench, expand, paths, refine, runs
+from augtui.cli import bench, expand, models, paths, pull, refine, runs, show
 from augtui.errors import AugtuiError, ExitCode
 
 
@@ -60,6 +60,12 @@ app.command("refine")(refine.refine)
 app.command("expand")(expand.expand)
 app.add_typer(runs.app, name="runs")
 app.command("bench", cls=bench.Command)(bench.bench)
+app.command("pull")(pull.pull)
+app.command("ls")(models.ls)
+app.command("show")(show.show)
+app.command("rm")(models.rm)
+app.command("verify")(models.verify)
+app.command("ps")(models.ps)
 app.command("paths")(paths.paths)
 
 
