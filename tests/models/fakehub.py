@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import socket
 import struct
@@ -108,9 +109,10 @@ class FakeHub:
 
     def take(self, on: str) -> Fault | None:
         with self._lock:
-            if self.faults and self.faults[0].on == on:
-                return self.faults.popleft()
-            return None
+            fault = next((fault for fault in self.faults if fault.on == on), None)
+            if fault is not None:
+                self.faults.remove(fault)
+            return fault
 
     def note(self, served: Served) -> Served:
         with self._lock:
@@ -338,8 +340,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if fault.kind == "reset":
             time.sleep(0.02)  # what was sent is to arrive: a reset throws away what is under way
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.connection.close()
+            self._reset()
         elif fault.kind == "truncate":
             self.close_connection = True
         elif fault.kind == "stall":
@@ -358,6 +359,11 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(bytes(PIECE))
                 self.noted.sent += PIECE
 
+    def _reset(self) -> None:
+        self.close_connection = True
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        os.close(self.connection.detach())  # at once: `close` would wait for the files made of it
+
     def _break(self, fault: Fault) -> None:
         if fault.kind == "status":
             self._status(fault.status, dict(fault.headers))
@@ -367,8 +373,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.close_connection = True
             if fault.kind == "reset":
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                self.connection.close()
+                self._reset()
             elif fault.kind == "stall":
                 time.sleep(fault.seconds)
 

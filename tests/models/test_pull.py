@@ -14,11 +14,13 @@ import pytest
 from augtui.errors import ModelError, OutputError
 from augtui.models import cache, catalog, pull, reference, registry
 from augtui.models.pull import Fetching, Note, Planned, PullEvent
-from tests.models.conftest import REPO, gguf_bytes
 from tests.models.fakehub import FakeHub, Fault, git_sha1, sha256
+from tests.models.hubs import REPO, gguf_bytes
 
 NAME = "tiny.Q4_K_M.gguf"
 SIZE = 1_500_000
+CHUNK_BYTES = 32 << 10
+"""So much is lost at most where a connection breaks (`augtui.models.fetch.CHUNK_BYTES`)."""
 DATA = gguf_bytes(SIZE)
 
 
@@ -73,7 +75,8 @@ def test_a_broken_connection_is_taken_up_where_it_broke(hub: FakeHub, kind: str)
     hub.put(REPO, {NAME: DATA})
     hub.fail(Fault(kind, at=400_000), Fault(kind, at=300_000), Fault(kind, at=500_000))
     assert fetch().path.read_bytes() == DATA
-    assert hub.bytes_of(NAME) <= 1.1 * SIZE
+    # An answer that announces another length than the file's is refused unread, with what was under way already.
+    assert hub.bytes_of(NAME) <= 1.1 * SIZE + (kind == "shorter") * 500_000
     assert [one.fault for one in hub.requests() if one.path.endswith(NAME)][:3] == [kind] * 3
 
 
@@ -86,7 +89,7 @@ def test_a_hub_out_of_order_is_asked_again(hub: FakeHub, status: int) -> None:
         Fault("truncate", at=700_000), Fault("status", status=status, headers=wait),
     )  # fmt: skip
     assert fetch().path.read_bytes() == DATA
-    assert hub.bytes_of(NAME) == SIZE
+    assert hub.bytes_of(NAME) <= SIZE + CHUNK_BYTES
 
 
 def test_a_connection_that_stands_still_is_given_up_by_the_watchdog(
@@ -136,10 +139,8 @@ def test_a_file_that_was_damaged_in_the_cache_is_found_out_and_fetched_anew(hub:
     assert hub.bytes_of(NAME) == 2 * SIZE
 
 
-@pytest.mark.parametrize(
-    ("fault", "twice"), [(Fault("longer", at=77), False), (Fault("page"), False), (Fault("misplaced"), False)]
-)
-def test_an_answer_that_cannot_be_the_file_leaves_no_byte_in_it(hub: FakeHub, fault: Fault, twice: bool) -> None:
+@pytest.mark.parametrize("fault", [Fault("longer", at=77), Fault("page"), Fault("misplaced")])
+def test_an_answer_that_cannot_be_the_file_leaves_no_byte_in_it(hub: FakeHub, fault: Fault) -> None:
     hub.put(REPO, {NAME: DATA})
     hub.fail(Fault("truncate", at=600_000), fault, fault)
     assert fetch().path.read_bytes() == DATA
@@ -346,6 +347,7 @@ def test_the_disk_is_looked_at_before_the_first_byte(hub: FakeHub) -> None:
 def test_a_full_disk_keeps_what_came(hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # A limit on file sizes stands for the disk: the write fails in the middle in the same place.
     hub.put(REPO, {NAME: DATA})
+    hub.rate = 5e6  # else all of it is under way before the write fails
     (tmp_path / "sitecustomize.py").write_text(
         "import resource, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (800_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))\n"
