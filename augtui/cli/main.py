@@ -47,10 +47,20 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _offline(wanted: bool) -> None:
+    if wanted:
+        from augtui.models import offline
+
+        offline.engage()
+
+
 @app.callback()
 def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", callback=_offline, help="Reach for nothing beyond this machine.")
     ] = False,
 ) -> None:
     """Make fine-tuning data with small, specialised language models, on your own machine."""

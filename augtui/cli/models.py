@@ -25,12 +25,10 @@ def ls(
     if available:
         _ls_available(json=json)
         return
-    from importlib.resources import files
-
     from augtui.models import cache, catalog, registry
 
-    bundled = files("augtui.models.bundled").joinpath(catalog.DEFAULT_FILE).read_bytes()
-    default = {"name": catalog.DEFAULT, "tasks": "refine, expand", "bytes": len(bundled), "verified": "with augtui"}
+    bundled = catalog.resolve(catalog.DEFAULT)
+    default = {"name": bundled.name, "tasks": "refine, expand", "bytes": bundled.bytes, "verified": "with augtui"}
     _row({**default, "is_here": True, "kind": "gguf", "repo": None}, json=json)
     repos = set()
     for pulled in sorted(registry.load(), key=lambda one: one.key):

@@ -73,6 +73,7 @@ def pull(
 
 def _tell(pulled: Pulled, *, json: bool, quiet: bool) -> None:
     from augtui.domain.visible import visible
+    from augtui.models import family
 
     if json:
         import json as encoder
@@ -87,7 +88,8 @@ def _tell(pulled: Pulled, *, json: bool, quiet: bool) -> None:
     proven = "the hub gave no sum to prove it by" if "none" in proofs else "proven"
     typer.echo(f"augtui pull: {visible(pulled.key)} is here, {size(pulled.bytes)}, {proven}", err=True)
     if pulled.kind == "gguf":
-        command = "expand" if "exp" in pulled.name and "response" not in pulled.name else "refine"
+        entry = family.find(pulled.entry or "")
+        command = entry.tasks[0] if entry is not None and entry.tasks else "refine"
         typer.echo(f"             augtui {command} -m {visible(pulled.key)} --file …", err=True)
     else:
         typer.echo(f"             augtui quantize {visible(str(pulled.path))} makes a GGUF of it", err=True)
@@ -163,21 +165,25 @@ class _Terminal(_Silent):
             TextColumn("eta", style="dim"), TimeRemainingColumn(), console=self._console, expand=True, transient=True,
             redirect_stdout=False, redirect_stderr=False,
         )  # fmt: skip
+        self._name = ""
         self._task = self.bar.add_task("asking the hub", total=None)
 
     def see(self, event: PullEvent) -> None:
         """Take notice of an event."""
         from augtui.domain.visible import excerpt
-        from augtui.models.pull import Fetching, Note, Planned
+        from augtui.models.pull import Fetching, Note, Planned, Verifying
 
         if isinstance(event, Planned):
             self.say(_beginning(event))
-            name = excerpt(event.files[0].rsplit("/", 1)[-1], 40)
-            self.bar.reset(self._task, total=event.total, completed=event.have, description=name)
+            self._name = excerpt(event.files[0].rsplit("/", 1)[-1], 40)
+            self.bar.reset(self._task, total=event.total, completed=event.have, description=self._name)
+        elif isinstance(event, Verifying):
+            share = event.bytes / event.total if event.total else 1.0
+            self.bar.update(self._task, description=f"{self._name}: hashing {share:.0%}")
         elif isinstance(event, Note):
             self.say(event.text)
         elif isinstance(event, Fetching):
-            self.bar.update(self._task, completed=event.bytes, total=event.total)
+            self.bar.update(self._task, completed=event.bytes, total=event.total, description=self._name)
 
     def say(self, text: str) -> None:
         """Tell something, above the bar."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import socket
 import ssl
 from collections.abc import Iterator
@@ -63,7 +64,7 @@ def classify(error: BaseException, repo: str, what: str = "") -> Fault:
         fault = _classified(cause, repo, what)
         if fault is not None:
             return fault
-    return Fault("unexpected", f"{type(error).__name__}: {str(error)[:300]}", LATER)
+    return Fault("unexpected", f"{type(error).__name__}: {_one_line(error)}", LATER)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -96,7 +97,7 @@ def _classified(error: BaseException, repo: str, what: str) -> Fault | None:
         return Fault("network", f"no network: {host()} has no address here", f"Check the connection. {LATER}", True)
     if isinstance(error, httpx2.TimeoutException):
         return Fault("network", f"{host()} does not answer", f"Check the connection. {LATER}", True)
-    if isinstance(error, httpx2.ConnectError) and not isinstance(error.__cause__, OSError):
+    if isinstance(error, httpx2.ConnectError):
         if any(isinstance(cause, ssl.SSLError | socket.gaierror) for cause in _chain(error)):
             return None  # the cause says more
         message = f"{host()} cannot be reached: {_one_line(error)}"
@@ -177,5 +178,5 @@ def _wait(response: httpx2.Response) -> float | None:
 
 
 def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
+    text = re.sub(r"\?\S+", "?…", " ".join(str(error).split()))  # what follows a ? may be a signature
     return "".join(char for char in text if char.isprintable())[:200] or type(error).__name__

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import selectors
 import subprocess
 import sys
@@ -32,6 +33,8 @@ BEAT_LIMIT_S = 30.0
 """The same for a child that says nothing at all; it beats twice a second."""
 FUTILE_STARTS = 4
 """So many starts in a row without a byte between them, and it is given up."""
+WAIT_TOLD_S = 1.0
+"""A user is told of another process's lock after so long."""
 TAIL_BYTES = 4096
 TICK_S = 0.25
 
@@ -150,6 +153,7 @@ class _Download:
         self._total = 0
         self._bytes = 0
         self._moved = 0.0
+        self._told_waiting = False
 
     def run(self) -> dict[str, Any]:
         """Return the facts of the files that are in the cache, proven; raises what `pull` raises."""
@@ -192,6 +196,9 @@ class _Download:
                     now = time.monotonic()
                     if now - heard > BEAT_LIMIT_S:
                         return f"gave no sign of life for {BEAT_LIMIT_S:g} s"
+                    if self._phase == "waiting" and now - self._moved > WAIT_TOLD_S and not self._told_waiting:
+                        self._told_waiting = True
+                        self._see(Note("another process fetches it; waiting for that"))
                     if self._phase == "fetching" and now - self._moved > self._stall_s:
                         return f"stood still for {self._stall_s:g} s"
 
@@ -211,7 +218,7 @@ class _Download:
             self._moved = time.monotonic()
         elif kind == "progress" or (kind == "beat" and self._phase == "waiting"):
             if message["bytes"] != self._bytes:
-                self._moved = time.monotonic()
+                self._moved = self._moved if self._phase == "waiting" else time.monotonic()
                 self._bytes = message["bytes"]
                 self._see(Fetching(self._bytes, self._total))
         elif kind == "verified":
@@ -273,4 +280,6 @@ def _child(order: dict[str, Any], log: IO[bytes]) -> Iterator[subprocess.Popen[b
 def _last_words(log: IO[bytes]) -> str:
     log.seek(max(0, log.seek(0, os.SEEK_END) - TAIL_BYTES))
     lines = [line.strip() for line in log.read().decode("utf-8", "replace").splitlines() if line.strip()]
-    return "".join(char for char in lines[-1] if char.isprintable())[:300] if lines else ""
+    # Without queries: an address of the hub's storage is signed there.
+    last = re.sub(r"\?\S+", "?…", lines[-1]) if lines else ""
+    return "".join(char for char in last if char.isprintable())[:300]

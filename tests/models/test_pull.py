@@ -316,6 +316,32 @@ def test_without_a_network_it_says_so_at_once(hub_home: Path, monkeypatch: pytes
         fetch()
 
 
+def test_a_connection_that_is_not_secure_is_not_used(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", hub.address.replace("http://", "https://"))
+    with pytest.raises(ModelError, match=r"the connection to 127.0.0.1:\d+ is not secure"):
+        fetch()
+
+
+def test_a_wait_for_another_process_is_said(hub: FakeHub, hub_home: Path) -> None:
+    import fcntl
+
+    hub.put(REPO, {NAME: DATA})
+    folder = hub_home / "hub" / ".locks" / "models--owner--tiny-GGUF"
+    folder.mkdir(parents=True)
+    seen: list[PullEvent] = []
+    with (folder / f"{sha256(DATA)}.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+
+        def see(event: PullEvent) -> None:
+            seen.append(event)
+            if isinstance(event, Note):
+                fcntl.flock(held, fcntl.LOCK_UN)
+
+        pulled = pull.pull(reference.parse(f"hf:{REPO}"), see=see)
+    assert pulled.path.read_bytes() == DATA
+    assert Note("another process fetches it; waiting for that") in seen
+
+
 @pytest.mark.parametrize(("etag", "commit_header"), [("../../../evil", True), (None, False)])
 def test_a_hub_that_does_not_answer_like_one_is_not_obeyed(
     hub: FakeHub, hub_home: Path, etag: str | None, commit_header: bool

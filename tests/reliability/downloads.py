@@ -5,8 +5,8 @@
 A fault is one of: a reset, an early end, a standstill, a 5xx or 429 (of the listing, of a file's facts, of the file),
 a wrong length, an answer that is not the file, a flipped bit, or a kill -9 of the command or of its child process, at a
 random moment. After each command: whatever is in the registry must be there with the exact sha256; a command that fails
-must say why in one line with an exit code of its own; and the same command again must go on where it stopped. Bytes that the
-hub sent twice are counted. A flipped bit costs its whole file, which is counted apart.
+must say why in one line with an exit code of its own; and the same command again must go on where it stopped. Bytes
+that the hub sent twice are counted. A flipped bit costs its whole file, which is counted apart.
 
 `--flips` flips one bit of each of so many downloads, and one of each of so many files in the cache: all must be caught.
 """
