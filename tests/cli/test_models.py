@@ -96,9 +96,21 @@ def test_ctrl_c_keeps_what_came(hub: FakeHub, hub_home: Path) -> None:
     listed = augtui("ls")
     assert f"unfinished: {REPO}" in listed.stderr
     assert {"unfinished", "bytes"} <= rows(augtui("ls", "--json").stdout)[-1].keys()
+    assert augtui("rm", f"hf:{REPO}").returncode == 2
     hub.rate = None
     assert augtui("pull", f"hf:{REPO}", "-q").returncode == 0
     assert hub.bytes_of(NAME) <= 1.1 * len(data) + 100_000
+
+
+def test_what_was_only_begun_can_be_removed(hub: FakeHub, hub_home: Path) -> None:
+    blobs = cache.repo_folder(hub_home / "hub", REPO) / "blobs"
+    blobs.mkdir(parents=True)
+    (blobs / f"{'0' * 64}.incomplete").write_bytes(bytes(3000))
+    done = augtui("rm", f"hf:{REPO}", "-y", "--json")
+    assert json.loads(done.stdout) == {"removed": f"hf:{REPO}", "freed_bytes": 3000}
+    assert "of an unfinished download" in done.stderr
+    assert list(blobs.iterdir()) == []
+    assert augtui("rm", f"hf:{REPO}", "-y").returncode == 3
 
 
 def test_ls_lists_what_is_here_and_what_can_be_had(nano: registry.Pulled) -> None:

@@ -322,6 +322,17 @@ def test_a_connection_that_is_not_secure_is_not_used(hub: FakeHub, monkeypatch: 
         fetch()
 
 
+def test_a_caller_in_a_thread_can_stop_it(hub: FakeHub, hub_home: Path) -> None:
+    hub.put(REPO, {NAME: DATA})
+    hub.rate = 500_000
+    seen: list[PullEvent] = []
+    with pytest.raises(pull.StoppedError):
+        pull.pull(
+            reference.parse(f"hf:{REPO}"), see=seen.append, stop=lambda: any(isinstance(one, Fetching) for one in seen)
+        )
+    assert len(parts(hub_home)) == 1
+
+
 def test_a_wait_for_another_process_is_said(hub: FakeHub, hub_home: Path) -> None:
     import fcntl
 
