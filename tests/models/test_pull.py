@@ -175,7 +175,7 @@ def test_killed_with_its_parent_it_goes_on_where_it_stopped(hub: FakeHub, hub_ho
     part = cache.repo_folder(hub_home / "hub", REPO) / "blobs" / f"{sha256(DATA)}.incomplete"
     for share in (0.3, 0.6):
         process = subprocess.Popen(command)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 90
         while not (part.exists() and part.stat().st_size > share * SIZE):
             assert time.monotonic() < deadline
             time.sleep(0.01)
