@@ -220,7 +220,7 @@ def _say_checked(checked: Any, *, json: bool, quiet: bool) -> bool:
     """Print a verdict; returns whether it is a bad one."""
     from augtui.domain.visible import visible
 
-    bad = checked.verdict != "ok"
+    bad: bool = checked.verdict != "ok"
     if json:
         _print_json(
             {

@@ -32,12 +32,12 @@ from pathlib import Path
 from tests.models.fakehub import FakeHub, Fault, sha256
 from tests.models.hubs import NAMES, gguf_bytes
 
-SIZE = 3_000_000
+SIZE = 8_000_000
 RATE = 8e6
 """Bytes a second, as a good line has them: else a file is under way whole before anything can break."""
-STALL_S = 1.5
+STALL_S = 6.0
 KINDS = ("reset", "truncate", "stall", "status", "length", "page", "flip", "kill", "kill child")
-WEIGHTS = (20, 20, 6, 20, 8, 4, 4, 12, 6)
+WEIGHTS = (24, 24, 4, 20, 8, 4, 3, 7, 4)
 MOST_COMMANDS = 12
 """So many times a command is given again at most; then the download counts as stuck."""
 
@@ -120,7 +120,7 @@ class Torment:
         data = gguf_bytes(self.size, self.random.getrandbits(32))
         repo, name = f"owner/model{number}-GGUF", f"model{number}.Q4_K_M.gguf"
         hub.put(repo, {name: data})
-        kinds = self.random.choices(KINDS, WEIGHTS, k=self.random.randint(2, 6))
+        kinds = self.random.choices(KINDS, WEIGHTS, k=self.random.randint(4, 16))
         kills = [kind for kind in kinds if kind.startswith("kill")]
         for kind in kinds:
             if not kind.startswith("kill"):
@@ -163,18 +163,18 @@ class Torment:
         if kind == "length":
             return Fault(self.random.choice(("longer", "shorter", "misplaced")), at=at)
         if kind == "stall":
-            return Fault("stall", at=at, seconds=8.0)
+            return Fault("stall", at=at, seconds=15.0)
         if kind == "flip":
             return Fault("flip", at=self.random.randrange(8 * self.size))
         if kind == "page":
             return Fault("page")
         # A connection breaks after a piece of what is left, not always of the whole.
-        return Fault(kind, at=self.random.randrange(1, self.size // 2))
+        return Fault(kind, at=self.random.randrange(1, self.size // 6))
 
     def _command(self, hub: FakeHub, repo: str, kills: list[str]) -> tuple[int, str]:
         environment = {key: value for key, value in os.environ.items() if key not in NAMES} | {
             "HF_ENDPOINT": hub.address, "HF_HOME": str(self.folder / "hf"), "AUGTUI_HOME": str(self.folder / "home"),
-            "HF_HUB_DOWNLOAD_TIMEOUT": self.random.choice(("1", "30")), "AUGTUI_STALL": str(STALL_S),
+            "HF_HUB_DOWNLOAD_TIMEOUT": self.random.choice(("4", "30")), "AUGTUI_STALL": str(STALL_S),
         }  # fmt: skip
         command = [sys.executable, "-m", "augtui", "pull", f"hf:{repo}", "--json"]
         self.report.commands += 1
@@ -183,7 +183,7 @@ class Torment:
         )
         if kills:
             kind = kills.pop()
-            self._kill(process, kind, self.random.uniform(0.2, 1.4))
+            self._kill(process, kind, self.random.uniform(0.2, 2.5))
             self.report.faults[kind] += 1
         _, words = process.communicate(timeout=180)
         return process.returncode, words
