@@ -105,10 +105,10 @@ class Torment:
         self.size = size
         self.report = Report()
 
-    def run(self, faults: int) -> Report:
-        """Return what `faults` faults did."""
+    def run(self, faults: int, until: float) -> Report:
+        """Return what `faults` faults did, or as many as struck until some time (monotonic)."""
         number = 0
-        while self.report.faults.total() < faults:
+        while self.report.faults.total() < faults and time.monotonic() < until:
             # The other half have their large files at another host, as the real hub has.
             with FakeHub(cdn=number % 2 == 1) as hub:
                 hub.rate = RATE
@@ -224,16 +224,19 @@ def _children(pid: int) -> list[int]:
     return found
 
 
-def torment(faults: int, *, seed: int = 1, size: int = SIZE, workers: int = 1) -> Report:
+def torment(
+    faults: int, *, seed: int = 1, size: int = SIZE, workers: int = 1, longest_s: float = float("inf")
+) -> Report:
     """Return what `faults` faults did, spread over workers, each with a hub, a cache and a home of its own."""
     report = Report()
+    until = time.monotonic() + longest_s
     with tempfile.TemporaryDirectory() as folder:
         torments = [Torment(Path(folder) / str(number), seed * 1000 + number, size) for number in range(workers)]
         failures: list[BaseException] = []
 
         def work(one: Torment) -> None:
             try:
-                one.run(-(-faults // workers))
+                one.run(-(-faults // workers), until)
             except BaseException as error:
                 failures.append(error)
 
@@ -306,6 +309,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--size", type=int, default=SIZE, help="bytes of each file")
     parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no download after so long")
     arguments = parser.parse_args()
     well = True
     if arguments.flips:
@@ -317,7 +321,10 @@ def main() -> int:
         well = on_the_way == at_rest == arguments.flips
     if arguments.faults:
         begun = time.monotonic()
-        report = torment(arguments.faults, seed=arguments.seed, size=arguments.size, workers=arguments.workers)
+        report = torment(
+            arguments.faults, seed=arguments.seed, size=arguments.size, workers=arguments.workers,
+            longest_s=60 * arguments.minutes,
+        )  # fmt: skip
         print("\n".join(report.lines()))
         print(f"took {time.monotonic() - begun:.0f} s")
         well = well and report.clean
