@@ -87,7 +87,7 @@ def edit(path: Path, change: Any) -> None:
             "pre-tokenizer",
         ),
         ("tokenizer.json", lambda t: t["model"].update(type="Unigram"), "Unigram"),
-        ("tokenizer.json", lambda t: t["model"].update(ignore_merges=True), "byte-level BPE"),
+        ("tokenizer.json", lambda t: t["model"].update(ignore_merges=True), "ignore_merges"),
         ("tokenizer.json", lambda t: t["model"].update(merges=[]), "no merges"),
         ("tokenizer.json", lambda t: t["model"]["vocab"].pop("Ċ"), "256 bytes"),
         ("tokenizer.json", lambda t: t["added_tokens"][0].update(lstrip=True), "endoftext"),

@@ -1,0 +1,97 @@
+"""Importance matrices: how much each column of each weight matters, in llama.cpp's GGUF form of an imatrix file.
+
+For every matrix, the mean square of each input over the tokens of a text. Quantization then rounds so that the columns
+that see large inputs keep their values best. After llama.cpp's tools/imatrix and common/imatrix-loader.cpp.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import gguf
+import numpy as np
+from numpy.typing import NDArray
+
+from quantize.errors import ConversionError
+from quantize.whole_file import whole_file
+
+_DATASETS, _CHUNKS, _CHUNK_SIZE = "imatrix.datasets", "imatrix.chunk_count", "imatrix.chunk_size"
+_SUMS, _COUNTS = ".in_sum2", ".counts"
+_MOST_VALUES = 1 << 28
+
+
+@dataclass(frozen=True)
+class Importance:
+    """Mean squares of the inputs of each matrix, (inputs,) float32, by the matrix's GGUF name; and where they are from."""
+
+    columns: dict[str, NDArray[np.float32]]
+    file: str
+    dataset: str
+    chunks: int
+
+
+@dataclass
+class Sums:
+    """Sums of squares of a matrix's inputs, and over how many tokens."""
+
+    squares: NDArray[np.float64]
+    tokens: int = 0
+
+
+def write_importance(path: Path, sums: dict[str, Sums], dataset: str, chunks: int, chunk_size: int) -> None:
+    """Write an imatrix file, whole or not at all, that llama-quantize takes too."""
+    with whole_file(path) as partial:
+        writer = gguf.GGUFWriter(path=None, arch="imatrix")
+        # llama.cpp's files of this kind name no architecture.
+        writer.kv_data[0].pop(gguf.Keys.General.ARCHITECTURE, None)
+        writer.add_type("imatrix")
+        writer.add_array(_DATASETS, [dataset])
+        writer.add_uint32(_CHUNKS, chunks)
+        writer.add_uint32(_CHUNK_SIZE, chunk_size)
+        for name, each in sorted(sums.items()):
+            writer.add_tensor(name + _SUMS, each.squares.astype(np.float32))
+            writer.add_tensor(name + _COUNTS, np.array([each.tokens], dtype=np.float32))
+        try:
+            writer.write_header_to_file(path=partial)
+            writer.write_kv_data_to_file()
+            writer.write_tensors_to_file()
+        finally:
+            writer.close()
+
+
+def read_importance(path: Path) -> Importance:
+    """Read an imatrix file in GGUF form. Raises `ConversionError` if it is none, or damaged."""
+    if not path.is_file():
+        raise ConversionError(f"{path}: no such file")
+    with path.open("rb") as file:
+        if file.read(4) != b"GGUF":
+            raise ConversionError(f"{path} is no imatrix file in GGUF form: make it again with `quantize imatrix`")
+    try:
+        reader = gguf.GGUFReader(path)
+        chunks, datasets = reader.fields[_CHUNKS].contents(), reader.fields[_DATASETS].contents()
+        sums, counts = {}, {}
+        for tensor in reader.tensors:
+            if tensor.tensor_type != gguf.GGMLQuantizationType.F32 or tensor.n_elements > _MOST_VALUES:
+                raise ConversionError(f"{path} holds {tensor.name}, which belongs in no imatrix file")
+            for found, end in ((sums, _SUMS), (counts, _COUNTS)):
+                if tensor.name.endswith(end):
+                    found[tensor.name.removesuffix(end)] = tensor.data
+        if not sums or sums.keys() != counts.keys():
+            raise ConversionError(f"{path} lacks sums or counts for some of its tensors: it is damaged")
+        columns = {name: _means(sums[name], counts[name]) for name in sums}
+    except ConversionError:
+        raise
+    except Exception as error:  # the reader trusts the file
+        raise ConversionError(f"{path} is not an imatrix file, or damaged: {type(error).__name__} {error}") from error
+    for name, values in columns.items():
+        if not np.isfinite(values).all():
+            raise ConversionError(f"{path} holds infinities or NaNs for {name}: it is damaged")
+    dataset = str(datasets[0]) if isinstance(datasets, list) and datasets else ""
+    return Importance(columns, path.name, dataset, int(chunks))
+
+
+def _means(sums: NDArray[np.float32], counts: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Sums (matrices, inputs) by counts (matrices, 1); matrices that no token reached weigh all columns alike."""
+    rows = sums.reshape(counts.size, -1)
+    by = counts.reshape(-1, 1)
+    means = np.where(by > 0, rows / np.where(by > 0, by, 1), 1)
+    return np.ascontiguousarray(means.reshape(-1), dtype=np.float32)
