@@ -87,8 +87,9 @@ def open_config(folder: Path) -> Checkpoint:
             )
         raise ConversionError(f"{folder} has no config.json: it is not a Hugging Face checkpoint")
     config = read_json(folder / "config.json")
-    if config.get("auto_map"):
-        raise ConversionError(f"{folder} needs its own Python code (auto_map in config.json), which is never run")
+    for key in ("auto_map", "model_file"):  # transformers' and mlx-lm's ways of naming code
+        if config.get(key):
+            raise ConversionError(f"{folder} needs its own Python code ({key} in config.json), which is never run")
     if config.get("quantization_config"):
         raise ConversionError(f"{folder} is quantized already: convert the full-precision checkpoint instead")
     return Checkpoint(folder, config, {})

@@ -43,13 +43,14 @@ def convert(
     progress: Progress | None = None,
     *,
     merge: Path | None = None,
-    importance: Importance | None = None,
+    importance: Importance | Callable[[Path], Importance] | None = None,
 ) -> int:
     """Convert the checkpoint in `folder` to a GGUF file of any llama.cpp type, whole or not at all.
 
     Returns how many matrices got another type because their rows do not fill blocks of this one.
     `name` is the model's name in the file (default: from the checkpoint, as llama.cpp's converter finds it).
-    `merge` is a PEFT LoRA adapter that is added to the weights; `importance` weighs columns for types below 8 bits.
+    `merge` is a PEFT LoRA adapter that is added to the weights. `importance` weighs columns for types below 8 bits; a
+    function computes it from the exact weights, which it finds in a GGUF file.
     Raises `ConversionError` for a checkpoint or type that cannot be converted, `OSError` if the disk fails.
     """
     kind = type_name.upper()
@@ -64,6 +65,8 @@ def convert(
     with scratch_path(destination) as exact:
         with strictly(folder):
             model.write(exact, model.exact_type, name, progress)
+        if callable(importance):
+            importance = importance(exact)
         return quantize_gguf(exact, destination, kind, progress=progress, importance=importance)
 
 

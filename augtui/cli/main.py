@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from augtui import __version__
-from augtui.cli import bench, expand, paths, refine, runs
+from augtui.cli import bench, expand, paths, quantize, refine, runs
 from augtui.errors import AugtuiError, ExitCode
 
 
@@ -59,6 +59,7 @@ def _root(
 app.command("refine")(refine.refine)
 app.command("expand")(expand.expand)
 app.add_typer(runs.app, name="runs")
+app.add_typer(quantize.app, name="quantize")
 app.command("bench", cls=bench.Command)(bench.bench)
 app.command("paths")(paths.paths)
 
