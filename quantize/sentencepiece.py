@@ -39,7 +39,7 @@ def read_sentencepiece(path: Path) -> SentencePieceModel:
     """Read a tokenizer.model. Raises `ConversionError` if it is damaged or not a byte-pair encoding."""
     data = path.read_bytes()
     pieces: list[Piece] = []
-    kind, prefix = _UNIGRAM, True
+    kind, prefix, rewrites = _UNIGRAM, True, True
     try:
         for number, value in _fields(data):
             if number == 1:
@@ -47,13 +47,17 @@ def read_sentencepiece(path: Path) -> SentencePieceModel:
             elif number == 2:
                 kind = next((int(v) for n, v in _fields(_bytes(value)) if n == 3 and isinstance(v, int)), kind)
             elif number == 3:
-                prefix = next((bool(v) for n, v in _fields(_bytes(value)) if n == 3), prefix)
+                spec = dict(_fields(_bytes(value)))
+                prefix = bool(spec.get(3, True))
+                rewrites = bool(spec.get(2)) or bool(spec.get(4, True))
     except (IndexError, ValueError, struct.error) as error:
         raise ConversionError(f"{path} is damaged or not a SentencePiece model ({error})") from error
     if not pieces:
         raise ConversionError(f"{path} holds no tokens: it is damaged or not a SentencePiece model")
     if kind != _BPE:
         raise ConversionError(f"{path} is not a byte-pair encoding (model_type {kind}), which Llama models have")
+    if rewrites:
+        raise ConversionError(f"{path} normalizes texts or removes blanks, which llama.cpp does not for Llama models")
     return SentencePieceModel(pieces, prefix)
 
 
