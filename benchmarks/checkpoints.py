@@ -76,7 +76,7 @@ def write_checkpoint(
     if shards == 1:
         write_safetensors(folder / "model.safetensors", tensors, kind)
         return
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for number in range(shards):
         name = f"model-{number + 1:05}-of-{shards:05}.safetensors"
         part = tensors[number::shards]

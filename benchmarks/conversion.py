@@ -89,7 +89,7 @@ class Comparison:
 
     def theirs(self, kind: str, destination: Path, *, through: str | None = None) -> Side:
         """Let llama.cpp make `destination`, through a first file of type `through` if it cannot be made at once."""
-        convert = [sys.executable, self._converter, self.checkpoint, "--outfile"]
+        convert: list[str | Path] = [sys.executable, self._converter, self.checkpoint, "--outfile"]
         if kind in DIRECT and through is None:
             return timed([*convert, destination, "--outtype", DIRECT[kind]], self._theirs, self._log)
         first = self.scratch / "theirs-exact.gguf"
@@ -100,7 +100,17 @@ class Comparison:
 
     def ours(self, kind: str, destination: Path) -> Side:
         """Let the project make `destination`."""
-        command = [sys.executable, "-m", "quantize", self.checkpoint, "-o", destination, "-t", kind, "-q"]
+        command: list[str | Path] = [
+            sys.executable,
+            "-m",
+            "quantize",
+            self.checkpoint,
+            "-o",
+            destination,
+            "-t",
+            kind,
+            "-q",
+        ]
         return timed(command, dict(os.environ), self._log)
 
 
@@ -129,9 +139,9 @@ def _raw(reader: gguf.GGUFReader, key: str) -> bytes | None:
     if (found := reader.fields.get(key)) is None:
         return None
     if key.startswith("GGUF."):  # the header's counts, which the reader makes into fields
-        return found.parts[found.data[0]].tobytes()
+        return bytes(found.parts[found.data[0]].tobytes())
     size = sum(int(part.nbytes) for part in found.parts)
-    return reader.data[found.offset : found.offset + size].tobytes()
+    return bytes(reader.data[found.offset : found.offset + size].tobytes())
 
 
 def compare(comparison: Comparison, shape: str, kind: str, repeats: int) -> Result:
@@ -142,16 +152,11 @@ def compare(comparison: Comparison, shape: str, kind: str, repeats: int) -> Resu
         sides["theirs"].append(comparison.theirs(kind, theirs))
         sides["ours"].append(comparison.ours(kind, ours))
     tensors, same, fields = differences(ours, theirs)
-    result = Result(
-        shape,
-        kind,
-        tensors,
-        ours.stat().st_size,
-        same,
-        fields,
-        *(min(found, key=lambda side: side.seconds) for found in sides.values()),
-    )
-    result.ours.peak_bytes = max(side.peak_bytes for side in sides["ours"])
+    best = {
+        name: Side(min(side.seconds for side in found), max(side.peak_bytes for side in found))
+        for name, found in sides.items()
+    }
+    result = Result(shape, kind, tensors, ours.stat().st_size, same, fields, best["ours"], best["theirs"])
     if kind == "Q8_0":  # llama-quantize makes it too, from the exact weights
         comparison.theirs(kind, theirs, through="bf16")
         if differences(ours, theirs)[1] == tensors:
@@ -195,7 +200,9 @@ def main() -> int:
                 flush=True,
             )
     if options.json:
-        options.json.write_text(json.dumps([asdict(result) | {"passed": result.passed} for result in results], indent=1))
+        options.json.write_text(
+            json.dumps([asdict(result) | {"passed": result.passed} for result in results], indent=1)
+        )
     return 0 if all(result.passed for result in results) else 1
 
 

@@ -113,7 +113,10 @@ def _convert(options: argparse.Namespace) -> int:
             options.checkpoint, output, kind, options.name, progress, merge=options.merge, importance=importance
         )
     if fallbacks:
-        print(f"note: {fallbacks} tensors are stored in another type: their rows do not fill {kind} blocks", file=sys.stderr)
+        print(
+            f"note: {fallbacks} tensors are stored in another type: their rows do not fill {kind} blocks",
+            file=sys.stderr,
+        )
     _say(options, f"{output} ({output.stat().st_size / 1e6:.1f} MB)")
     return 0
 
@@ -123,7 +126,9 @@ def _importance(
 ) -> Importance | Callable[[Path], Importance] | None:
     """The importance matrix that the options ask for: from a file, or to be computed with the exact weights."""
     if (options.imatrix or options.calibrate) and kind in DIRECT:
-        raise ConversionError(f"an importance matrix changes nothing for {kind}: leave it out, or choose a smaller type")
+        raise ConversionError(
+            f"an importance matrix changes nothing for {kind}: leave it out, or choose a smaller type"
+        )
     if options.imatrix:
         return read_importance(options.imatrix)
     if not options.calibrate:
@@ -202,7 +207,9 @@ def _compare(options: argparse.Namespace) -> int:
         for each in found:
             print(json.dumps(each.as_json()))
         return 0
-    print(f"{'model':<32} {'MB':>8} {'bits':>5} {'perplexity':>20} {'mean KL':>18} {'99%':>8} {'max':>8} {'same top':>8}")
+    print(
+        f"{'model':<32} {'MB':>8} {'bits':>5} {'perplexity':>20} {'mean KL':>18} {'99%':>8} {'max':>8} {'same top':>8}"
+    )
     for each in found:
         own = f"{each.perplexity:.4f} ± {each.perplexity_error:.4f}"
         distance = ""
@@ -215,7 +222,9 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _add_verify(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Compare a GGUF file with its checkpoint: tokens, chat template and logits. Exit 1: they differ."
+    parser.description = (
+        "Compare a GGUF file with its checkpoint: tokens, chat template and logits. Exit 1: they differ."
+    )
     parser.add_argument("checkpoint", type=Path, help="checkpoint folder")
     parser.add_argument("gguf", type=Path, help="the GGUF file made of it")
     parser.add_argument("--vectors", type=Path, metavar="X.inp", help="llama.cpp's test vectors; X.out lies beside it")

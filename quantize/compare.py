@@ -52,7 +52,7 @@ class Comparison:
 
 @dataclass
 class _Seen:
-    """What a model said, one value for each predicted token: nats of the text's own, and its distance from the first."""
+    """What a model said, a value for each predicted token: nats of the text's own, and the distance from the first."""
 
     losses: list[NDArray[np.float64]] = field(default_factory=list)
     divergences: list[NDArray[np.float64]] = field(default_factory=list)
@@ -129,7 +129,8 @@ def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
 
 def divergence(base: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
     """KL(base || other) of each row of log-probabilities, in nats."""
-    return np.einsum("ij,ij->i", np.exp(base), base - other)
+    sums: NDArray[np.float64] = np.einsum("ij,ij->i", np.exp(base), base - other)
+    return sums
 
 
 def _figures(model: Model, seen: _Seen, base: _Seen) -> Comparison:

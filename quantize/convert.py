@@ -56,7 +56,9 @@ def convert(
     kind = type_name.upper()
     file_type(kind)
     if importance and kind in DIRECT:
-        raise ConversionError(f"an importance matrix changes nothing for {kind}: leave it out, or choose a smaller type")
+        raise ConversionError(
+            f"an importance matrix changes nothing for {kind}: leave it out, or choose a smaller type"
+        )
     with strictly(folder):
         model = open_model(folder, merge)
     if kind in DIRECT:
@@ -124,7 +126,7 @@ class Model:
         if self.adapter:
             self.adapter.check(checkpoint, {name: known[name] for name in known if name in checkpoint.tensors})
         for name, values in architecture.computed(checkpoint.config).items():
-            yield TensorSource(name, values.shape, DIRECT["F32"], lambda start, stop, values=values: values[start:stop])
+            yield TensorSource(name, values.shape, DIRECT["F32"], _Held(values))
         new_names = TensorNames(architecture, checkpoint.config)
         for tensor in checkpoint.tensors.values():
             if tensor.name.endswith(_IGNORED):
@@ -211,6 +213,16 @@ class Interleaved:
         first, last = start // self._head, math.ceil(stop / self._head)
         heads = interleave(self._read(first * self._head, last * self._head), self._head)
         return heads[start - first * self._head : stop - first * self._head]
+
+
+class _Held:
+    """Reads rows of an array that is in memory."""
+
+    def __init__(self, values: NDArray[np.float32]) -> None:
+        self._values = values
+
+    def __call__(self, start: int, stop: int) -> NDArray[np.float32]:
+        return self._values[start:stop]
 
 
 class _Merged:

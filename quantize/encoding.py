@@ -18,13 +18,16 @@ _BFLOAT16_INFINITE = 0x7F80
 
 def widen(rows: Rows) -> NDArray[np.floating]:
     """The rows as floats: bfloat16 is the upper half of a float32."""
-    return (rows.astype("<u4") << 16).view("<f4") if rows.dtype == _BFLOAT16 else rows
+    floats: NDArray[np.floating] = rows  # type: ignore[assignment]
+    if rows.dtype == _BFLOAT16:
+        floats = (rows.astype("<u4") << 16).view("<f4")
+    return floats
 
 
 def is_finite(rows: Rows) -> bool:
     """Whether no value is infinite or a NaN."""
     if rows.dtype == _BFLOAT16:
-        return rows.size == 0 or int((rows & 0x7FFF).max()) < _BFLOAT16_INFINITE
+        return rows.size == 0 or int((rows.view("<u2") & 0x7FFF).max()) < _BFLOAT16_INFINITE
     return bool(np.isfinite(rows).all())
 
 
@@ -35,7 +38,7 @@ def encode(rows: Rows, kind: gguf.GGMLQuantizationType, name: str) -> NDArray[np
     if kind != gguf.GGMLQuantizationType.F16:
         encoded: NDArray[np.generic] = gguf.quants.quantize(widen(rows), kind)
         return encoded
-    halves = _halves()[rows] if rows.dtype == _BFLOAT16 else _as_half(rows)
+    halves = _halves()[rows] if rows.dtype == _BFLOAT16 else _as_half(widen(rows))
     if not is_finite(halves):
         raise ConversionError(f"{name} holds values beyond float16: choose BF16 or F32")
     return halves

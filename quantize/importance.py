@@ -21,7 +21,7 @@ _MOST_VALUES = 1 << 28
 
 @dataclass(frozen=True)
 class Importance:
-    """Mean squares of the inputs of each matrix, (inputs,) float32, by the matrix's GGUF name; and where they are from."""
+    """Mean squares of each matrix's inputs, (inputs,) float32, by the matrix's GGUF name; and where they are from."""
 
     columns: dict[str, NDArray[np.float32]]
     file: str
@@ -68,7 +68,8 @@ def read_importance(path: Path) -> Importance:
     try:
         reader = gguf.GGUFReader(path)
         chunks, datasets = reader.fields[_CHUNKS].contents(), reader.fields[_DATASETS].contents()
-        sums, counts = {}, {}
+        sums: dict[str, NDArray[np.float32]] = {}
+        counts: dict[str, NDArray[np.float32]] = {}
         for tensor in reader.tensors:
             if tensor.tensor_type != gguf.GGMLQuantizationType.F32 or tensor.n_elements > _MOST_VALUES:
                 raise ConversionError(f"{path} holds {tensor.name}, which belongs in no imatrix file")

@@ -85,7 +85,10 @@ class Model:
             self._model = None
 
     def tokenize(self, text: str, *, special: bool = True, begin: bool = False) -> list[int]:
-        """The tokens of `text`; `special` reads `<|im_start|>` and its like as tokens, `begin` adds what texts begin with."""
+        """The tokens of `text`.
+
+        `special` reads `<|im_start|>` and its like as the tokens they name; `begin` adds what every text begins with.
+        """
         data = text.encode()
         room = len(data) + 8
         found = (self._lib.llama_token * room)()

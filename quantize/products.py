@@ -83,7 +83,7 @@ def _values(tensor: Tensor) -> NDArray[np.float32]:
 
 @cache
 def _ggml() -> Any:
-    """ggml's library, as llama-cpp-python loaded it, once it is known to lay tensors out as `Tensor` does."""
+    """Ggml's library, as llama-cpp-python loaded it, once it is known to lay tensors out as `Tensor` does."""
     from llama_cpp._ggml import libggml
 
     _check_layout(libggml)

@@ -22,7 +22,7 @@ _SIZE_LINE = re.compile(r"quant size\s*=\s*([\d.]+) MiB")
 _FALLBACK_LINE = re.compile(r"(\d+) of \d+ tensor\(s\) required fallback")
 # GGML_LOG_LEVEL_ERROR (ggml.h).
 _ERROR_LEVEL = 4
-# Rows of a tensor that llama.cpp holds as float32 at a time; its default is 8 GiB, and a vocabulary's embeddings are large.
+# How much of a tensor llama.cpp holds as float32 at a time. Its default is 8 GiB, and embeddings are large.
 MOST_BUFFERED_BYTES = 256 << 20
 
 

@@ -15,8 +15,8 @@ from augtui.pipelines.job import Job
 MB = 1e6
 NONE = "-"
 HEADINGS = (
-    "type", "MB", "parsed", "passed", "95%", "dist\n1", "inct\n2", "self\nROUGE", "same\ntext", "ROUGE\n-L", "lost\n/won",
-    "tok/s",
+    "type", "MB", "parsed", "passed", "95%", "dist\n1", "inct\n2", "self\nROUGE", "same\ntext", "ROUGE\n-L",
+    "lost\n/won", "tok/s",
 )  # fmt: skip
 SIGNIFICANT = 0.05
 

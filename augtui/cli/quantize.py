@@ -38,7 +38,7 @@ class _Commands(TyperGroup):
 
 app = typer.Typer(
     cls=_Commands,
-    help="Convert checkpoints to GGUF or MLX and quantize them: `augtui quantize CHECKPOINT -o OUT.gguf --type Q4_K_M`.",
+    help="Convert checkpoints to GGUF or MLX, quantized: `augtui quantize CHECKPOINT -o OUT.gguf --type Q4_K_M`.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -144,9 +144,7 @@ def audit(
     flags = {"model": model, "slots": slots, "threads": threads, "gpu_layers": gpu_layers, "seed": seed}
     settings = load(**flags, max_tokens=max_tokens, temperature=temperature)
     chosen = catalog.resolve(settings.model)
-    prompts, aside = (
-        (list(PROMPTS), 0) if file is None else read_prompts(file, field=field, format=format, limit=limit)
-    )
+    prompts, aside = (list(PROMPTS), 0) if file is None else read_prompts(file, field=field, format=format, limit=limit)
     job = _job(task, samples, settings, chosen)
     with ExitStack() as stack:
         watcher: Watcher = display.LineWatcher() if not quiet else auditing.Watcher()
@@ -162,7 +160,9 @@ def audit(
     display.print_json(report) if json else display.print_table(report)
     if aside or any(row.failed for row in rows):
         if not quiet:
-            print(f"augtui quantize audit: {aside} lines hold no prompt; some requests may have failed", file=sys.stderr)
+            print(
+                f"augtui quantize audit: {aside} lines hold no prompt; some requests may have failed", file=sys.stderr
+            )
         raise typer.Exit(ExitCode.PARTIAL)
 
 
@@ -253,4 +253,3 @@ def _make(base: Path, target: Path, kind: str, own: str, calibrate: Path | None,
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["it does not say why"])[-1].removeprefix("error: ")
         raise ModelError(f"{kind} cannot be made of {base.name}: {said}")
-

@@ -146,9 +146,9 @@ def audit(
 ) -> Iterator[Row]:
     """Yield the figures of each candidate, the first of which is what the others are measured by.
 
-    Every candidate gets the same prompts with the same seeds, `job.samples` answers each, and each answer is judged once:
-    there are no retries. Prompts in a language that the model does not know are left out. Raises InputError if no prompt
-    is left, ModelError and EngineError if a candidate cannot run.
+    Every candidate gets the same prompts with the same seeds, `job.samples` answers each, and each answer is judged
+    once: there are no retries. Prompts in a language that the model does not know are left out. Raises InputError if no
+    prompt is left, ModelError and EngineError if a candidate cannot run.
     """
     requests = list(_requests(known_prompts(prompts, job), job))
     base: _Said | None = None
@@ -242,7 +242,9 @@ def _row(candidate: Candidate, said: _Said, base: _Said | None) -> Row:
         seconds=said.seconds,
         load_s=said.load_s,
         peak_rss_bytes=said.peak_rss_bytes,
-        reasons=dict(Counter((v.reason or "").split(":", 1)[0] for v in verdicts if v.kind != "accepted").most_common()),
+        reasons=dict(
+            Counter((v.reason or "").split(":", 1)[0] for v in verdicts if v.kind != "accepted").most_common()
+        ),
     )
     if base is not None:
         both = [key for key in said.texts if key in base.texts]
@@ -258,5 +260,5 @@ def _row(candidate: Candidate, said: _Said, base: _Said | None) -> Row:
 def mcnemar(lost: int, won: int) -> float:
     """Return the two-sided p-value of McNemar's exact test: are `lost` and `won` draws of a fair coin?"""
     discordant = lost + won
-    tail = sum(math.comb(discordant, k) for k in range(min(lost, won) + 1)) / 2**discordant
-    return min(1.0, 2 * tail)
+    tail: float = sum(math.comb(discordant, k) for k in range(min(lost, won) + 1)) / 2**discordant
+    return min(1.0, 2.0 * tail)

@@ -85,7 +85,13 @@ def small_tokenizer(bpe_tokenizer: Callable[..., Any]) -> Any:
 
 
 def random_model(
-    vocabulary_size: int, *, architecture: str = "Qwen2", tied: bool = True, hidden: int = 64, layers: int = 3, **more: Any
+    vocabulary_size: int,
+    *,
+    architecture: str = "Qwen2",
+    tied: bool = True,
+    hidden: int = 64,
+    layers: int = 3,
+    **more: Any,
 ) -> Any:
     """A model with random weights large enough that a wrong tensor shows in the logits; biases and norms vary too."""
     torch = pytest.importorskip("torch")

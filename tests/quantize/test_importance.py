@@ -169,9 +169,7 @@ def test_refuses_bad_files(matrix: Path, tmp_path: Path, make: Any, message: str
         read_importance(tmp_path / "bad.gguf")
 
 
-def test_refuses_a_model_as_a_matrix_and_a_matrix_of_another_model(
-    model: Path, matrix: Path, tmp_path: Path
-) -> None:
+def test_refuses_a_model_as_a_matrix_and_a_matrix_of_another_model(model: Path, matrix: Path, tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match="imatrix"):
         read_importance(model)
     foreign = {name: np.ones(7, dtype=np.float32) for name in read_importance(matrix).columns}
