@@ -13,6 +13,7 @@ process, mapped files included. Exit code 1: a tensor or a metadata field differ
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -39,6 +40,8 @@ class Side:
     """What one side took: seconds of all its processes, bytes of memory of the largest."""
 
     seconds: float
+    cpu_seconds: float
+    """Of all cores together, user and system: what does not depend on what else the machine does."""
     peak_bytes: int
 
 
@@ -65,6 +68,7 @@ class Result:
 
 def timed(command: Sequence[str | Path], environment: dict[str, str], log: Path) -> Side:
     """Run a command to its end; raises SystemExit with the end of its output if it fails."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.perf_counter()
     with log.open("wb") as output:
         process = subprocess.Popen([str(part) for part in command], stdout=output, stderr=output, env=environment)
@@ -74,7 +78,9 @@ def timed(command: Sequence[str | Path], environment: dict[str, str], log: Path)
     if process.returncode:
         said = log.read_text(errors="replace")[-2000:]
         raise SystemExit(f"{command[0]} {command[1]} failed ({process.returncode}):\n{said}")
-    return Side(seconds, memory.peak_bytes or 0)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    computed = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Side(seconds, computed, memory.peak_bytes or 0)
 
 
 class Comparison:
@@ -96,7 +102,11 @@ class Comparison:
         converted = timed([*convert, first, "--outtype", through or "auto"], self._theirs, self._log)
         quantized = timed([self._quantize, first, destination, kind], dict(os.environ), self._log)
         first.unlink()
-        return Side(converted.seconds + quantized.seconds, max(converted.peak_bytes, quantized.peak_bytes))
+        return Side(
+            converted.seconds + quantized.seconds,
+            converted.cpu_seconds + quantized.cpu_seconds,
+            max(converted.peak_bytes, quantized.peak_bytes),
+        )
 
     def ours(self, kind: str, destination: Path) -> Side:
         """Let the project make `destination`."""
@@ -153,7 +163,11 @@ def compare(comparison: Comparison, shape: str, kind: str, repeats: int) -> Resu
         sides["ours"].append(comparison.ours(kind, ours))
     tensors, same, fields = differences(ours, theirs)
     best = {
-        name: Side(min(side.seconds for side in found), max(side.peak_bytes for side in found))
+        name: Side(
+            min(side.seconds for side in found),
+            min(side.cpu_seconds for side in found),
+            max(side.peak_bytes for side in found),
+        )
         for name, found in sides.items()
     }
     result = Result(shape, kind, tensors, ours.stat().st_size, same, fields, best["ours"], best["theirs"])
@@ -194,7 +208,8 @@ def main() -> int:
                 f"{shape:>5} {kind:<7} {result.identical}/{result.tensors} tensors identical, "
                 f"{len(result.different_fields)} fields differ; ours {result.ours.seconds:.1f} s "
                 f"{result.ours.peak_bytes / 1e6:.0f} MB, theirs {result.theirs.seconds:.1f} s "
-                f"{result.theirs.peak_bytes / 1e6:.0f} MB, ratio {result.ours.seconds / result.theirs.seconds:.2f}",
+                f"{result.theirs.peak_bytes / 1e6:.0f} MB, ratio {result.ours.seconds / result.theirs.seconds:.2f} "
+                f"(processor time {result.ours.cpu_seconds:.1f} and {result.theirs.cpu_seconds:.1f} s)",
                 result.different_fields or "",
                 *result.also_identical_to,
                 flush=True,

@@ -38,6 +38,17 @@ class Architecture:
         return str(gguf.MODEL_ARCH_NAMES[self.gguf])
 
 
+MOST_LAYERS = 4096
+
+
+def layers(config: Config) -> int:
+    """How many layers there are. Raises `ConversionError` for more than any model has."""
+    count = size(config, "num_hidden_layers")
+    if count > MOST_LAYERS:
+        raise ConversionError(f"config.json: num_hidden_layers is {count}; more than {MOST_LAYERS} cannot be converted")
+    return count
+
+
 def size(config: Config, key: str) -> int:
     """A size from config.json. Raises `ConversionError` if it is missing or not a positive whole number."""
     value = config.get(key)
@@ -93,7 +104,7 @@ def _add_decoder(writer: gguf.GGUFWriter, config: Config) -> None:
     """The parameters shared by decoders of the Llama family."""
     if config.get("hidden_act") != "silu":
         raise ConversionError(f"config.json: hidden_act is {config.get('hidden_act')!r}; llama.cpp computes silu here")
-    writer.add_block_count(size(config, "num_hidden_layers"))
+    writer.add_block_count(layers(config))
     writer.add_context_length(size(config, "max_position_embeddings"))
     writer.add_embedding_length(size(config, "hidden_size"))
     writer.add_feed_forward_length(size(config, "intermediate_size"))
@@ -127,7 +138,7 @@ def _decoder_shapes(config: Config) -> Shapes:
     shapes: Shapes = {"model.embed_tokens.weight": (vocabulary, hidden), "model.norm.weight": (hidden,)}
     if not config.get("tie_word_embeddings", False):
         shapes["lm_head.weight"] = (vocabulary, hidden)
-    for layer in range(size(config, "num_hidden_layers")):
+    for layer in range(layers(config)):
         block = f"model.layers.{layer}"
         shapes |= {
             f"{block}.input_layernorm.weight": (hidden,),
@@ -175,7 +186,7 @@ def _qwen3_shapes(config: Config) -> Shapes:
         raise ConversionError("config.json: attention_bias is on, which llama.cpp does not compute for Qwen3")
     config = _qwen3_config(config)
     shapes = _decoder_shapes(config)
-    for layer in range(size(config, "num_hidden_layers")):
+    for layer in range(layers(config)):
         for norm in ("q_norm", "k_norm"):
             shapes[f"model.layers.{layer}.self_attn.{norm}.weight"] = (head_size(config),)
     return shapes

@@ -284,10 +284,12 @@ def _say(options: argparse.Namespace, text: str) -> None:
 
 def progress_shown() -> Progress:
     """Progress on standard error: one changing line on a terminal, a line every tenth elsewhere."""
-    terminal, shown = sys.stderr.isatty(), -1
+    terminal, shown, whole = sys.stderr.isatty(), -1, -1
 
     def show(name: str, done: int, total: int) -> None:
-        nonlocal shown
+        nonlocal shown, whole
+        if total != whole:  # another stage
+            shown, whole = -1, total
         percent = 100 * done // max(total, 1)
         if percent == shown or not (terminal or percent // 10 != shown // 10):
             return

@@ -32,6 +32,7 @@ DIRECT = {
 # Buffers that some checkpoints carry and no runtime needs.
 _IGNORED = (".attention.masked_bias", ".attention.bias", ".rotary_emb.inv_freq")
 Reader = Callable[[int, int], Rows]
+EMBEDDINGS = "model.embed_tokens.weight"
 _ROTATED = ("q_proj.weight", "q_proj.bias", "k_proj.weight", "k_proj.bias")
 
 
@@ -118,28 +119,32 @@ class Model:
 
     def _plan(self, kind: str) -> Iterator[TensorSource]:
         """Every tensor to write, in the checkpoint's order, once none is missing, foreign or misshapen."""
+        tensors = self._checked()
+        for name, values in self.architecture.computed(self.checkpoint.config).items():
+            yield TensorSource(name, values.shape, DIRECT["F32"], _Held(values))
+        new_names = TensorNames(self.architecture, self.checkpoint.config)
+        for tensor in tensors:
+            new_name = new_names[tensor.name]
+            yield TensorSource(new_name, tensor.shape, tensor_type(tensor.shape, new_name, kind), self._rows(tensor))
+
+    def _checked(self) -> list[StoredTensor]:
+        """The tensors to write, once it is known that they are those that config.json describes."""
         checkpoint, architecture = self.checkpoint, self.architecture
         required = architecture.required(checkpoint.config)
         known = architecture.optional(checkpoint.config) | required
         if missing := [name for name in required if name not in checkpoint.tensors]:
             raise ConversionError(f"{checkpoint.folder} lacks {missing[0]} ({len(missing)} tensors missing)")
-        if self.adapter:
-            self.adapter.check(checkpoint, {name: known[name] for name in known if name in checkpoint.tensors})
-        for name, values in architecture.computed(checkpoint.config).items():
-            yield TensorSource(name, values.shape, DIRECT["F32"], _Held(values))
-        new_names = TensorNames(architecture, checkpoint.config)
-        for tensor in checkpoint.tensors.values():
-            if tensor.name.endswith(_IGNORED):
-                continue
+        tensors = [tensor for tensor in checkpoint.tensors.values() if not tensor.name.endswith(_IGNORED)]
+        for tensor in tensors:
             if tensor.name not in known:
                 raise ConversionError(
                     f"{checkpoint.folder} has {tensor.name}, for which {architecture.name} has no place"
                 )
             if tensor.shape != known[tensor.name]:
                 raise ConversionError(f"{tensor.name} is {tensor.shape}, but config.json makes it {known[tensor.name]}")
-            new_name = new_names[tensor.name]
-            source = TensorSource(new_name, tensor.shape, tensor_type(tensor.shape, new_name, kind), self._rows(tensor))
-            yield source
+        if self.adapter:
+            self.adapter.check(checkpoint, {tensor.name: tensor.shape for tensor in tensors})
+        return tensors
 
     def _rows(self, tensor: StoredTensor) -> Reader:
         pair = self.adapter.pairs.get(tensor.name) if self.adapter else None
@@ -153,7 +158,12 @@ def open_model(folder: Path, merge: Path | None = None) -> Model:
     """Read everything about a checkpoint but its weights. Raises `ConversionError` if it cannot be converted."""
     checkpoint = open_checkpoint(folder)
     architecture = architecture_of(checkpoint)
-    vocabulary = read_vocabulary(folder, checkpoint.config.get("vocab_size") or 0)
+    size = checkpoint.config.get("vocab_size")
+    embeddings = checkpoint.tensors.get(EMBEDDINGS)
+    if embeddings is not None and size != embeddings.shape[0]:
+        # Before a vocabulary is padded to a size that no model has.
+        raise ConversionError(f"{EMBEDDINGS} is {embeddings.shape}, but config.json has a vocab_size of {size!r}")
+    vocabulary = read_vocabulary(folder, size if embeddings is not None else 0)
     return Model(checkpoint, architecture, vocabulary, open_adapter(merge) if merge else None)
 
 

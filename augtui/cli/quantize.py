@@ -238,7 +238,7 @@ FULL = ("F32", "F16", "BF16")
 
 def _make(base: Path, target: Path, kind: str, own: str, calibrate: Path | None, *, quiet: bool) -> None:
     """Let the annex quantize; raises ModelError with its words if it cannot."""
-    from augtui.errors import ModelError
+    from augtui.errors import ExitCode, ModelError
 
     if not quiet:
         print(f"augtui quantize audit: making {kind}", file=sys.stderr)
@@ -248,8 +248,10 @@ def _make(base: Path, target: Path, kind: str, own: str, calibrate: Path | None,
     if calibrate is not None and kind.upper() not in (*FULL, "Q8_0"):
         arguments += ["--calibrate", str(calibrate)]
     done = subprocess.run(command(arguments), capture_output=True, text=True, errors="replace", check=False)
-    if done.returncode < 0 or done.returncode == 130:
+    if done.returncode == ExitCode.INTERRUPTED:
         raise KeyboardInterrupt
+    if done.returncode < 0:
+        raise ModelError(f"{kind} cannot be made of {base.name}: llama.cpp crashed, the file may be damaged")
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["it does not say why"])[-1].removeprefix("error: ")
         raise ModelError(f"{kind} cannot be made of {base.name}: {said}")

@@ -1,6 +1,5 @@
 """Files appear whole or not at all: kills, full disks, and what earlier kills left behind."""
 
-import os
 import resource
 import signal
 import subprocess
@@ -15,8 +14,8 @@ pytest.importorskip("gguf")
 pytest.importorskip("torch")
 pytest.importorskip("llama_cpp")
 
-from quantize.convert import convert  # noqa: E402
-from quantize.whole_file import require_space, scratch_path, whole_file  # noqa: E402
+from quantize.convert import convert
+from quantize.whole_file import require_space, scratch_path, whole_file
 
 ROOT = Path(__file__).parents[2]
 
@@ -97,7 +96,7 @@ def test_what_a_living_process_writes_is_not_swept(tmp_path: Path) -> None:
 
 def test_links_and_other_files_are_not_swept(tmp_path: Path) -> None:
     (tmp_path / "victim").write_text("precious")
-    os.symlink(tmp_path / "victim", tmp_path / ".out.dead.part")
+    (tmp_path / ".out.dead.part").symlink_to(tmp_path / "victim")
     (tmp_path / ".other.dead.part").write_text("another's")
     with whole_file(tmp_path / "out") as path:
         path.write_text("new")
