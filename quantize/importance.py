@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize.errors import ConversionError
+from quantize.float_file import read_floats
 from quantize.whole_file import whole_file
 
 _DATASETS, _CHUNKS, _CHUNK_SIZE = "imatrix.datasets", "imatrix.chunk_count", "imatrix.chunk_size"
 _SUMS, _COUNTS = ".in_sum2", ".counts"
-_MOST_VALUES = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -65,29 +65,23 @@ def read_importance(path: Path) -> Importance:
     with path.open("rb") as file:
         if file.read(4) != b"GGUF":
             raise ConversionError(f"{path} is no imatrix file in GGUF form: make it again with `quantize imatrix`")
-    try:
-        reader = gguf.GGUFReader(path)
-        chunks, datasets = reader.fields[_CHUNKS].contents(), reader.fields[_DATASETS].contents()
-        sums: dict[str, NDArray[np.float32]] = {}
-        counts: dict[str, NDArray[np.float32]] = {}
-        for tensor in reader.tensors:
-            if tensor.tensor_type != gguf.GGMLQuantizationType.F32 or tensor.n_elements > _MOST_VALUES:
-                raise ConversionError(f"{path} holds {tensor.name}, which belongs in no imatrix file")
-            for found, end in ((sums, _SUMS), (counts, _COUNTS)):
-                if tensor.name.endswith(end):
-                    found[tensor.name.removesuffix(end)] = tensor.data
-        if not sums or sums.keys() != counts.keys():
-            raise ConversionError(f"{path} lacks sums or counts for some of its tensors: it is damaged")
-        columns = {name: _means(sums[name], counts[name]) for name in sums}
-    except ConversionError:
-        raise
-    except Exception as error:  # the reader trusts the file
-        raise ConversionError(f"{path} is not an imatrix file, or damaged: {type(error).__name__} {error}") from error
-    for name, values in columns.items():
-        if not np.isfinite(values).all():
+    values, tensors = read_floats(path)
+    sums, counts = (
+        {name.removesuffix(end): found for name, found in tensors.items() if name.endswith(end)}
+        for end in (_SUMS, _COUNTS)
+    )
+    chunks, datasets = values.get(_CHUNKS), values.get(_DATASETS)
+    if not sums or not isinstance(chunks, int) or not isinstance(datasets, list):
+        raise ConversionError(f"{path} is not an imatrix file")
+    columns = {}
+    for name, found in sums.items():
+        count = counts.get(name)
+        if count is None or count.size == 0 or found.size == 0 or found.size % count.size:
+            raise ConversionError(f"{path} lacks counts that fit the sums of {name}: it is damaged")
+        columns[name] = _means(found, count)
+        if not np.isfinite(columns[name]).all():
             raise ConversionError(f"{path} holds infinities or NaNs for {name}: it is damaged")
-    dataset = str(datasets[0]) if isinstance(datasets, list) and datasets else ""
-    return Importance(columns, path.name, dataset, int(chunks))
+    return Importance(columns, path.name, str(datasets[0]) if datasets else "", chunks)
 
 
 def _means(sums: NDArray[np.float32], counts: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -161,12 +162,35 @@ def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, value
         (lambda path, matrix: path.write_bytes(b"legacy format"), "no imatrix file"),
         (lambda path, matrix: path.write_bytes(matrix.read_bytes()[:900]), "damaged"),
         (lambda path, matrix: path.write_bytes(b"GGUF" + b"\xff" * 60), "damaged"),
+        # A list of 2**60 numbers in a file of 53 bytes.
+        (
+            lambda path, matrix: path.write_bytes(
+                struct.pack("<4sIQQQ1sIIQ", b"GGUF", 3, 0, 1, 1, b"a", 9, 4, 1 << 60)
+            ),
+            "damaged",
+        ),
     ],
 )
 def test_refuses_bad_files(matrix: Path, tmp_path: Path, make: Any, message: str) -> None:
     make(tmp_path / "bad.gguf", matrix)
     with pytest.raises(ConversionError, match=message):
         read_importance(tmp_path / "bad.gguf")
+
+
+@given(data=st.data())
+@settings(max_examples=200, deadline=None)
+def test_damaged_files_are_refused_or_read(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    path = tmp_path_factory.getbasetemp() / "imatrix.gguf"
+    write_importance(path, {"blk.0.a": Sums(np.ones(8), 5), "blk.1.a": Sums(np.ones(4), 5)}, "text", 1, 512)
+    changed = bytearray(path.read_bytes()[: data.draw(st.integers(0, 700))])
+    for _ in range(data.draw(st.integers(0, 3))):
+        if changed:
+            changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(bytes(changed))
+    try:
+        assert all(np.isfinite(values).all() for values in read_importance(path).columns.values())
+    except ConversionError as error:
+        assert str(error)
 
 
 def test_refuses_a_model_as_a_matrix_and_a_matrix_of_another_model(model: Path, matrix: Path, tmp_path: Path) -> None:
