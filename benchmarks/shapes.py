@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from quantize.convert import DIRECT
 from quantize.errors import ConversionError
-from quantize.gguf_file import TensorSource, scratch_path, whole_file, write_gguf
+from quantize.gguf_file import TensorSource, write_gguf
 from quantize.quantize import file_type, quantize_gguf
+from quantize.whole_file import scratch_path, whole_file
 
 # Standard deviation of the weights: `initializer_range` of the published Qwen2 configurations.
 DEVIATION = 0.02

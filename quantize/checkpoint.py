@@ -10,6 +10,7 @@ import numpy as np
 import safetensors
 from numpy.typing import NDArray
 
+from quantize.encoding import Rows, is_finite, widen
 from quantize.errors import ConversionError
 
 INDEX = "model.safetensors.index.json"
@@ -27,8 +28,8 @@ class StoredTensor:
     file: Path
     start: int
 
-    def rows(self, start: int, stop: int) -> NDArray[np.floating]:
-        """Entries `start` to `stop` of the first axis: float16 as it is, everything else as float32.
+    def stored_rows(self, start: int, stop: int) -> Rows:
+        """Entries `start` to `stop` of the first axis as they are stored; bfloat16 as its bits (uint16).
 
         The file is read, not mapped: one that shrinks meanwhile gives an error instead of killing the process.
         Raises `ConversionError` for a short file and for values that are not finite (a diverged training run).
@@ -36,17 +37,18 @@ class StoredTensor:
         row = math.prod(self.shape[1:])
         size = _VALUE_BYTES[self.type]
         stored = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}[self.type]
-        values = np.fromfile(self.file, stored, (stop - start) * row, offset=self.start + start * row * size)
+        values: Rows = np.fromfile(self.file, stored, (stop - start) * row, offset=self.start + start * row * size)
         if values.size != (stop - start) * row:
             raise ConversionError(f"{self.file.name} ends in the middle of {self.name}: copy or download it again")
-        if self.type == "BF16":
-            # bfloat16 is the upper half of a float32.
-            values = (values.astype("<u4") << 16).view("<f4")
-        if not np.isfinite(values).all():
+        if not is_finite(values):
             raise ConversionError(
                 f"{self.name} holds infinities or NaNs: the training run diverged or the file is damaged"
             )
         return values.reshape(stop - start, *self.shape[1:])
+
+    def rows(self, start: int, stop: int) -> NDArray[np.floating]:
+        """Those entries as floats: float16 as it is, everything else as float32; raises as `stored_rows` does."""
+        return widen(self.stored_rows(start, stop))
 
 
 @dataclass(frozen=True)
@@ -70,18 +72,27 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     Raises `ConversionError` for everything that cannot be converted: no config.json, pickled weights only, an adapter
     without its base, weights already quantized, a model that needs its own code, missing or damaged files.
     """
+    opened = open_config(folder)
+    return Checkpoint(folder, opened.config, _tensors(folder))
+
+
+def open_config(folder: Path) -> Checkpoint:
+    """Read the configuration of `folder` alone, as if it had no tensors; raises as `open_checkpoint` does."""
     if not folder.is_dir():
         raise ConversionError(f"{folder}: not a checkpoint folder")
     if not (folder / "config.json").is_file():
         if (folder / "adapter_config.json").is_file():
-            raise ConversionError(f"{folder} holds an adapter only: merge it into its base model first")
+            raise ConversionError(
+                f"{folder} holds an adapter only: `quantize adapter` converts it, `--merge` joins it with its base"
+            )
         raise ConversionError(f"{folder} has no config.json: it is not a Hugging Face checkpoint")
     config = read_json(folder / "config.json")
-    if config.get("auto_map"):
-        raise ConversionError(f"{folder} needs its own Python code (auto_map in config.json), which is never run")
+    for key in ("auto_map", "model_file"):  # transformers' and mlx-lm's ways of naming code
+        if config.get(key):
+            raise ConversionError(f"{folder} needs its own Python code ({key} in config.json), which is never run")
     if config.get("quantization_config"):
         raise ConversionError(f"{folder} is quantized already: convert the full-precision checkpoint instead")
-    return Checkpoint(folder, config, _tensors(folder))
+    return Checkpoint(folder, config, {})
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -99,7 +110,7 @@ def _tensors(folder: Path) -> dict[str, StoredTensor]:
     parts, expected = _parts(folder)
     found: dict[str, StoredTensor] = {}
     for part in parts:
-        for tensor in _read_header(part):
+        for tensor in read_header(part):
             if tensor.name in found:
                 raise ConversionError(
                     f"{tensor.name} is stored twice: in {found[tensor.name].file.name} and {part.name}"
@@ -137,7 +148,7 @@ def _parts(folder: Path) -> tuple[list[Path], set[str] | None]:
     raise ConversionError(f"{folder} has no model.safetensors")
 
 
-def _read_header(path: Path) -> list[StoredTensor]:
+def read_header(path: Path) -> list[StoredTensor]:
     """The tensors of one file, sorted by name. Format: https://huggingface.co/docs/safetensors#format ."""
     try:
         # The library checks that header, offsets, shapes and file size agree; it does not give the offsets.

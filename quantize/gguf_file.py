@@ -1,10 +1,10 @@
-"""Writing GGUF files: tensor by tensor in bounded memory, and whole or not at all."""
+"""Writing GGUF files tensor by tensor, in bounded memory."""
 
 import math
 import os
-import secrets
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +12,11 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize.errors import ConversionError
+from quantize.encoding import Rows, encode
+from quantize.whole_file import require_space
 
-# Values held in memory at a time while a tensor is read, encoded and written: 64 MiB as float32.
-CHUNK_VALUES = 1 << 24
+# Values that are read, encoded and written at a time: 16 MiB as float32. Small enough to stay near the processor.
+CHUNK_VALUES = 1 << 22
 
 # Called with a tensor's name, how much is done, and how much there is.
 Progress = Callable[[str, int, int], None]
@@ -25,62 +26,28 @@ Progress = Callable[[str, int, int], None]
 class TensorSource:
     """A tensor to be written: its GGUF name, its shape (rows first), its GGML type, and where its rows come from.
 
-    `rows(start, stop)` returns those entries of the first axis as float32 or float16.
+    `rows(start, stop)` returns those entries of the first axis as float32, float16 or the bits of bfloat16 (uint16).
     """
 
     name: str
     shape: tuple[int, ...]
     type: gguf.GGMLQuantizationType
-    rows: Callable[[int, int], NDArray[np.floating]]
+    rows: Callable[[int, int], Rows]
 
     @property
     def bytes(self) -> int:
         """Size of the encoded tensor."""
         return math.prod(gguf.quant_shape_to_byte_shape(self.shape, self.type))
 
-    def chunks(self) -> Iterator[NDArray[np.generic]]:
-        """The encoded tensor, some whole rows at a time: GGML blocks never cross a row, so the bytes are the same.
-
-        Raises `ConversionError` for a value that float16 cannot hold.
-        """
-        step = max(1, CHUNK_VALUES // math.prod(self.shape[1:]))
-        half = self.type == gguf.GGMLQuantizationType.F16
+    def spans(self) -> Iterator[tuple[int, int]]:
+        """Yield the rows to be encoded at a time: GGML blocks never cross a row, so the bytes are the same."""
+        step = max(1, CHUNK_VALUES // max(1, math.prod(self.shape[1:])))
         for start in range(0, self.shape[0], step):
-            values = self.rows(start, min(start + step, self.shape[0]))
-            try:
-                with np.errstate(over="raise" if half else "ignore"):
-                    yield gguf.quants.quantize(values, self.type)
-            except FloatingPointError as error:
-                raise ConversionError(f"{self.name} holds values beyond float16: choose BF16 or F32") from error
+            yield start, min(start + step, self.shape[0])
 
-
-@contextmanager
-def scratch_path(destination: Path) -> Iterator[Path]:
-    """An unused path beside `destination`; whatever is there at the end is removed."""
-    path = destination.parent / f".{destination.name}.{secrets.token_hex(4)}.part"
-    try:
-        yield path
-    finally:
-        path.unlink(missing_ok=True)
-
-
-@contextmanager
-def whole_file(destination: Path) -> Iterator[Path]:
-    """A path whose file, synced to disk, is renamed to `destination` only if the block ends without an error."""
-    with scratch_path(destination) as partial:
-        yield partial
-        _sync(partial)
-        partial.replace(destination)
-    if os.name == "posix":
-        _sync(destination.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    def encoded(self, start: int, stop: int) -> NDArray[np.generic]:
+        """Rows `start` to `stop` as they are written. Raises `ConversionError` for a value the type cannot hold."""
+        return encode(self.rows(start, stop), self.type, self.name)
 
 
 def write_gguf(
@@ -90,7 +57,12 @@ def write_gguf(
     tensors: Sequence[TensorSource],
     progress: Progress | None = None,
 ) -> None:
-    """Write one GGUF file in the order of `tensors`, holding `CHUNK_VALUES` values at a time; progress is in bytes."""
+    """Write one GGUF file in the order of `tensors`, a few chunks of `CHUNK_VALUES` at a time; progress is in bytes.
+
+    Raises `OSError` if the disk has no room, `ConversionError` for what a tensor's rows cannot be made from.
+    """
+    done, total = 0, sum(tensor.bytes for tensor in tensors)
+    require_space(path.parent, total, path.name.lstrip(".").partition(".gguf")[0])
     writer = gguf.GGUFWriter(path=None, arch=architecture)
     try:
         for tensor in tensors:
@@ -102,13 +74,31 @@ def write_gguf(
         assert writer.fout is not None
         file = writer.fout[0]
         writer.write_padding(file, file.tell())
-        done, total = 0, sum(tensor.bytes for tensor in tensors)
-        for tensor in tensors:
-            for chunk in tensor.chunks():
-                file.write(chunk.data)
-                done += chunk.nbytes
-                if progress:
-                    progress(tensor.name, done, total)
-            writer.write_padding(file, tensor.bytes)
+        for tensor, chunk, is_last in _encoded(tensors):
+            file.write(chunk.data)
+            done += chunk.nbytes
+            if progress:
+                progress(tensor.name, done, total)
+            if is_last:
+                writer.write_padding(file, tensor.bytes)
     finally:
         writer.close()
+
+
+def _encoded(tensors: Iterable[TensorSource]) -> Iterator[tuple[TensorSource, NDArray[np.generic], bool]]:
+    """Yield every tensor's chunks in order; numpy works on as many at a time as there are processors."""
+    workers = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    waiting: deque[tuple[TensorSource, Future[NDArray[np.generic]], bool]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="encode") as pool:
+        try:
+            for tensor in tensors:
+                for start, stop in tensor.spans():
+                    waiting.append((tensor, pool.submit(tensor.encoded, start, stop), stop == tensor.shape[0]))
+                    if len(waiting) > workers:
+                        found, chunk, is_last = waiting.popleft()
+                        yield found, np.ascontiguousarray(chunk.result()), is_last
+            while waiting:
+                found, chunk, is_last = waiting.popleft()
+                yield found, np.ascontiguousarray(chunk.result()), is_last
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)

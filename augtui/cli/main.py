@@ -10,7 +10,21 @@ import typer
 from typer.core import TyperGroup
 
 from augtui import __version__
-from augtui.cli import bench, expand, export, importing, models, paths, project, pull, records, refine, runs, show
+from augtui.cli import (
+    bench,
+    expand,
+    export,
+    importing,
+    models,
+    paths,
+    project,
+    pull,
+    quantize,
+    records,
+    refine,
+    runs,
+    show,
+)
 from augtui.errors import AugtuiError, ExitCode
 
 
@@ -73,6 +87,7 @@ app.add_typer(records.app, name="records")
 app.command("refine")(refine.refine)
 app.command("expand")(expand.expand)
 app.add_typer(runs.app, name="runs")
+app.add_typer(quantize.app, name="quantize")
 app.command("bench", cls=bench.Command)(bench.bench)
 app.command("pull")(pull.pull)
 app.command("ls")(models.ls)

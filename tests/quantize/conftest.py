@@ -27,18 +27,27 @@ Probe = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="session")
-def bpe_tokenizer() -> Callable[[Any], Any]:
-    """Wraps a BPE model as Qwen2's tokenizer: its pre-tokenizer, its special tokens, and one that is not special."""
+def bpe_tokenizer() -> Callable[..., Any]:
+    """Wraps a BPE model as Qwen2's tokenizer: its pre-tokenizer, its special tokens, and one that is not special.
+
+    `pre` is the name of another pre-tokenizer that llama.cpp knows; `begin` a token that begins every text.
+    """
     transformers = pytest.importorskip("transformers")
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, pre_tokenizers, processors
 
     from quantize.vocabulary import PRE_TOKENIZERS
 
-    pattern = next(pattern for pattern, name in PRE_TOKENIZERS.items() if name == "qwen2")
+    patterns = {name: pattern for pattern, name in PRE_TOKENIZERS.items()}
 
-    def wrap(model: Any, train: Callable[[Any], None] = lambda tokenizer: None) -> Any:
+    def wrap(
+        model: Any,
+        train: Callable[[Any], None] = lambda tokenizer: None,
+        *,
+        pre: str = "qwen2",
+        begin: str | None = None,
+    ) -> Any:
         tokenizer = Tokenizer(model)
-        split = pre_tokenizers.Split(Regex(pattern), "isolated")
+        split = pre_tokenizers.Split(Regex(patterns[pre]), "isolated")
         bytes_ = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, bytes_])
         tokenizer.decoder = decoders.ByteLevel()
@@ -47,8 +56,15 @@ def bpe_tokenizer() -> Callable[[Any], Any]:
         special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
         tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
         tokenizer.add_tokens([AddedToken("<tool_call>", special=False, normalized=False)])
+        if begin:
+            tokenizer.post_processor = processors.TemplateProcessing(
+                single=f"{begin} $A",
+                pair=f"{begin} $A {begin}:1 $B:1",
+                special_tokens=[(begin, tokenizer.token_to_id(begin))],
+            )
         return transformers.PreTrainedTokenizerFast(
             tokenizer_object=tokenizer,
+            bos_token=begin,
             eos_token="<|im_end|>",
             pad_token="<|endoftext|>",
             chat_template=CHAT_TEMPLATE,
@@ -68,12 +84,20 @@ def small_tokenizer(bpe_tokenizer: Callable[..., Any]) -> Any:
     return bpe_tokenizer(models.BPE(), lambda tokenizer: tokenizer.train_from_iterator(TRAINING_TEXT * 20, trainer))
 
 
-def random_model(vocabulary_size: int, *, tied: bool = True, hidden: int = 64, layers: int = 3) -> Any:
-    """A Qwen2 with random weights large enough that a wrong tensor shows in the logits; biases and norms vary too."""
+def random_model(
+    vocabulary_size: int,
+    *,
+    architecture: str = "Qwen2",
+    tied: bool = True,
+    hidden: int = 64,
+    layers: int = 3,
+    **more: Any,
+) -> Any:
+    """A model with random weights large enough that a wrong tensor shows in the logits; biases and norms vary too."""
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
     torch.manual_seed(7)
-    config = transformers.Qwen2Config(
+    config = getattr(transformers, f"{architecture}Config")(
         vocab_size=vocabulary_size,
         hidden_size=hidden,
         intermediate_size=hidden * 2,
@@ -81,15 +105,15 @@ def random_model(vocabulary_size: int, *, tied: bool = True, hidden: int = 64, l
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=256,
-        rope_theta=1e6,
         rms_norm_eps=1e-6,
         tie_word_embeddings=tied,
         initializer_range=0.1,
         bos_token_id=None,
         eos_token_id=None,
         pad_token_id=None,
+        **({"rope_theta": 1e6} | more),
     )
-    model = transformers.Qwen2ForCausalLM(config)
+    model = getattr(transformers, f"{architecture}ForCausalLM")(config)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() == 1:
@@ -130,10 +154,15 @@ def probe() -> Probe:
     """Loads a GGUF file with llama.cpp in its own process: tokens of `texts`, logits after each token of `prompt`."""
     pytest.importorskip("llama_cpp")
 
-    def run(path: Path, texts: list[str] = [], prompt: list[int] = []) -> dict[str, Any]:  # noqa: B006
+    def run(
+        path: Path,
+        texts: list[str] = [],  # noqa: B006
+        prompt: list[int] = [],  # noqa: B006
+        adapter: Path | None = None,
+    ) -> dict[str, Any]:
         script = Path(__file__).with_name("probe.py")
         done = subprocess.run(
-            [sys.executable, script, path],
+            [sys.executable, script, path, *([adapter] if adapter else [])],
             input=json.dumps({"texts": texts, "prompt": prompt}),
             capture_output=True,
             text=True,
@@ -145,3 +174,17 @@ def probe() -> Probe:
         return answer
 
     return run
+
+
+@pytest.fixture(scope="session")
+def llama3_tokenizer(bpe_tokenizer: Callable[..., Any]) -> Any:
+    """A tokenizer of Llama 3's kind: numbers in groups of three digits, words that are tokens not merged, a bos."""
+    from tokenizers import models, pre_tokenizers, trainers
+
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=600, initial_alphabet=alphabet, show_progress=False)
+
+    def train(tokenizer: Any) -> None:
+        tokenizer.train_from_iterator([*TRAINING_TEXT, "123 456 12345 7890"] * 20, trainer)
+
+    return bpe_tokenizer(models.BPE(ignore_merges=True), train, pre="llama-bpe", begin="<|endoftext|>")

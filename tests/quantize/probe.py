@@ -1,4 +1,4 @@
-"""Run as a process: load the GGUF file given, answer the request on stdin with tokens, logits and metadata as JSON."""
+"""Run as a process: load the GGUF file given (and an adapter), answer stdin with tokens, logits, metadata as JSON."""
 
 import ctypes
 import json
@@ -23,6 +23,11 @@ def logits(model: object, prompt: list[int]) -> list[list[float]]:
     parameters.type_k = parameters.type_v = 0  # float32: the cache must not blur the comparison
     parameters.flash_attn_type = 0
     context = llama_cpp.llama_init_from_model(model, parameters)
+    if len(sys.argv) > 2:
+        adapter = llama_cpp.llama_adapter_lora_init(model, os.fsencode(sys.argv[2]))
+        assert adapter, "llama.cpp cannot load the adapter"
+        adapters = (llama_cpp.llama_adapter_lora_p_ctypes * 1)(adapter)
+        assert llama_cpp.llama_set_adapters_lora(context, adapters, 1, (ctypes.c_float * 1)(1.0)) == 0
     batch = llama_cpp.llama_batch_init(len(prompt), 0, 1)
     batch.n_tokens = len(prompt)
     for position, token in enumerate(prompt):

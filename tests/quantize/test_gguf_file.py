@@ -10,7 +10,8 @@ import numpy as np  # noqa: E402
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-from quantize.gguf_file import TensorSource, whole_file, write_gguf  # noqa: E402
+from quantize.gguf_file import TensorSource, write_gguf  # noqa: E402
+from quantize.whole_file import whole_file  # noqa: E402
 
 
 def test_a_file_is_replaced_only_when_it_is_complete(tmp_path: Path) -> None:

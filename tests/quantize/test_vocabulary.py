@@ -47,6 +47,27 @@ def test_tokens_are_those_of_the_checkpoint(
     assert answer["add_bos"] is False
 
 
+def test_tokens_of_llama_3s_kind_are_those_of_the_checkpoint(
+    make_checkpoint: Any, llama3_tokenizer: Any, probe: Any, tmp_path: Path
+) -> None:
+    folder = make_checkpoint(architecture="Llama", tokenizer=llama3_tokenizer)
+    convert(folder, tmp_path / "out.gguf", "F16")
+    answer = probe(tmp_path / "out.gguf", texts=[*TEXTS, "1 12 123 1234 12345 123456"])
+    expected = [llama3_tokenizer.encode(text, add_special_tokens=False) for text in TEXTS]
+    assert answer["tokens"][:-1] == expected
+    assert len(answer["tokens"][-1]) < len("1121231234123451234561")  # digits in groups
+    assert answer["add_bos"] is True
+    assert answer["metadata"]["tokenizer.ggml.pre"] == "llama-bpe"
+    assert int(answer["metadata"]["tokenizer.ggml.bos_token_id"]) == llama3_tokenizer.bos_token_id
+
+
+def test_a_converted_sentencepiece_model_needs_its_original(tied_checkpoint: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tied_checkpoint, tmp_path / "small")
+    edit(folder / "tokenizer.json", lambda t: t["model"].update(byte_fallback=True))
+    with pytest.raises(ConversionError, match=r"tokenizer\.model"):
+        read_vocabulary(folder, 512)
+
+
 def test_vocabulary_is_padded_to_the_size_of_the_model(tied_checkpoint: Path, small_tokenizer: Any) -> None:
     vocabulary = read_vocabulary(tied_checkpoint, 512)
     known = len(small_tokenizer)
@@ -87,7 +108,7 @@ def edit(path: Path, change: Any) -> None:
             "pre-tokenizer",
         ),
         ("tokenizer.json", lambda t: t["model"].update(type="Unigram"), "Unigram"),
-        ("tokenizer.json", lambda t: t["model"].update(ignore_merges=True), "byte-level BPE"),
+        ("tokenizer.json", lambda t: t["model"].update(ignore_merges=True), "ignore_merges"),
         ("tokenizer.json", lambda t: t["model"].update(merges=[]), "no merges"),
         ("tokenizer.json", lambda t: t["model"]["vocab"].pop("Ċ"), "256 bytes"),
         ("tokenizer.json", lambda t: t["added_tokens"][0].update(lstrip=True), "endoftext"),
