@@ -22,8 +22,9 @@ from augtui.engines.client import LocalEngine
 from augtui.errors import EngineError, ExitCode, OutputError
 from augtui.models import catalog
 from augtui.pipelines import export, source
-from augtui.pipelines.augment import Augmentation, Input, Summary
+from augtui.pipelines.augment import Augmentation, Summary
 from augtui.pipelines.job import Job
+from augtui.pipelines.planning import Input
 from augtui.pipelines.runner import BudgetSpent, ItemSettled, RunEvent
 from augtui.settings import Settings, load
 from augtui.store import costs

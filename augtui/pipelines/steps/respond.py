@@ -1,0 +1,61 @@
+"""Responses (section 3.1.2) from a model of the user's choice; the user's own responses are never touched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from augtui.domain.guard import Strictness, guard
+from augtui.domain.replies import cut_off, refusal
+from augtui.domain.tasks import Answer
+from augtui.domain.templates import Message
+from augtui.metrics.similarity import rouge_l
+from augtui.pipelines.steps.base import Outcome, Step
+from augtui.store.dataset import GeneratedRecord
+from augtui.store.items import PendingItem, ResultRow
+
+GROUND_TRUTH = "ground truth"
+ECHO = 0.9
+"""ROUGE-L from which a response is the instruction once more."""
+
+
+class Respond(Step[Answer]):
+    """Options: `system`, a system prompt; `ground_truth_only`, so that no model is asked at all."""
+
+    def waived(self, item: PendingItem) -> Outcome | None:
+        """Keep the user's response where there is one."""
+        if item.response is not None and item.response.strip():
+            return Outcome("kept_original", item.response, GROUND_TRUTH)
+        if self.job.option("ground_truth_only"):
+            return Outcome("failed", None, "no response: none in the input, and no model to ask")
+        return self.foreign(item)
+
+    def values(self, item: PendingItem) -> Mapping[str, object]:
+        """Return the system prompt."""
+        return {"system": self.job.option("system", "")}
+
+    def messages(self, item: PendingItem) -> tuple[Message, ...]:
+        """Return the prompt: the instruction, after a system prompt if there is one."""
+        return tuple(message for message in super().messages(item) if message.content or message.role != "system")
+
+    def fault(self, item: PendingItem, answer: Answer) -> str | None:
+        """Return a sign that the text is no response to the instruction."""
+        text = answer.response or ""
+        if words := refusal(text):
+            return f"refusal: {words[:60]}"
+        if how := cut_off(text):
+            return f"cut off: {how}"
+        trace = next((v for v in guard(item.instruction, text, Strictness.OFF) if v.kind != "empty"), None)
+        if trace is not None:
+            return str(trace)
+        if len(text.split()) > 3 and rouge_l(item.instruction, text) >= ECHO:
+            return "echo of the instruction"
+        return None
+
+    def accepted(self, item: PendingItem, answer: Answer) -> Outcome:
+        """Return the pair."""
+        return Outcome("accepted", answer.response, None, GeneratedRecord(item.instruction, answer.response))
+
+    def columns(self, row: ResultRow) -> dict[str, Any]:
+        """Return `instruction` and `response`, null where there is none."""
+        return {"instruction": row.instruction, "response": row.text}
