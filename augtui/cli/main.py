@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from augtui import __version__
-from augtui.cli import bench, expand, paths, refine, runs
+from augtui.cli import bench, classify, expand, pairs, paths, refine, respond, runs, translate
 from augtui.errors import AugtuiError, ExitCode
 
 
@@ -58,6 +58,10 @@ def _root(
 
 app.command("refine")(refine.refine)
 app.command("expand")(expand.expand)
+app.command("respond")(respond.respond)
+app.command("pairs")(pairs.pairs)
+app.command("translate")(translate.translate)
+app.command("classify")(classify.classify)
 app.add_typer(runs.app, name="runs")
 app.command("bench", cls=bench.Command)(bench.bench)
 app.command("paths")(paths.paths)

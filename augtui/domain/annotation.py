@@ -1,4 +1,4 @@
-"""What general models are asked for beside the paper's three functions: responses, translations, scores, labels (3.1)."""
+"""What general models are asked for beside the paper's three functions: responses, translations, scores, labels."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from augtui.domain.taxonomy import OTHERS, class_named
 from augtui.domain.tasks import Answer, Task, Unparsed, read_pair
+from augtui.domain.taxonomy import OTHERS, class_named
 
 CRITERIA: Final = ("correctness", "helpfulness", "informativeness", "factuality")
 """What a judge scores, each from 1 to 10."""

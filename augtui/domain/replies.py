@@ -7,7 +7,8 @@ from typing import Final
 
 _REFUSALS: Final = re.compile(
     r"\A\W*(?:(?:i(?:'|’)?m|i am|we are|we're) (?:very |really |so |truly )?(?:sorry|afraid|unable)\b"
-    r"|(?:unfortunately|sorry|apologies|i apologi[sz]e)\b[^.!?\n]{0,80}\b(?:can(?:no|'|’)t|cannot|unable|not able|won(?:'|’)t)"
+    r"|(?:unfortunately|sorry|apologies|i apologi[sz]e)\b[^.!?\n]{0,80}"
+    r"\b(?:can(?:no|'|’)t|cannot|unable|not able|won(?:'|’)t)"
     r"|(?:as|being) an? (?:ai|artificial intelligence|large language|language)\b[^.!?\n]{0,120}"
     r"\b(?:can(?:no|'|’)t|cannot|unable|not able|do(?:n(?:'|’)t| not)|won(?:'|’)t)"
     r"|i (?:can(?:no|'|’)t|cannot|won(?:'|’)t|must decline|am not able|do not feel comfortable)\b"

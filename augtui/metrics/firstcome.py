@@ -11,7 +11,7 @@ from rapidfuzz.distance import Indel
 from augtui.metrics.similarity import tokens
 
 ROUNDING = 1e-9
-"""A likeness so little below the threshold reaches it: 0.7 as a float is less than 7/10, and likeness is rounded too."""
+"""What is so little below the threshold reaches it: 0.7 as a float is less than 7/10, and likeness is rounded too."""
 _SURROGATES = 0xD800, 0x800
 
 
@@ -51,7 +51,7 @@ class FirstCome:
         self._count += 1
 
     def like(self, text: str) -> tuple[int, float] | None:
-        """Return place and likeness of the first text that is at least `threshold` like this one; None if there is none.
+        """Return place and likeness of the first text that is too like this one; None if there is none.
 
         Two texts without any token are alike if they are the same string.
         """

@@ -1,9 +1,10 @@
 """Turns: answers that must differ from all accepted before them are judged in the order of their positions.
 
-When an answer comes in depends on the engine, the other answers and interruptions; whether it is accepted must not. So an
-answer that is good by itself waits until everything at earlier positions is settled. As the accepted texts only grow
+When an answer comes in depends on the engine, the other answers and interruptions; whether it is accepted must not. So
+an answer that is good by itself waits until everything at earlier positions is settled. As the accepted texts only grow
 in that time, an answer that is too like one of them already need not wait to be rejected: it would be in the end, and
-for the same text, since the first one in order is named. Given the same texts, the same are accepted, whenever they come.
+for the same text, since the first one in order is named. Given the same texts, the same are accepted, whenever they
+come.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Turns(Generic[T]):
         self._closed.add(position)
 
     def offer(self, position: int, text: str, candidate: T) -> str | None:
-        """Take an answer that is good by itself; returns the reason if it is too like one that was accepted before it."""
+        """Take an answer that is good by itself; returns the reason if it is too like an accepted one before it."""
         self._catch_up()
         found = self._known.like(text)
         if found is not None:

@@ -1,4 +1,4 @@
-"""The prompts as templates, the paper's (Tables 7-13) and a few of our own, each versioned by the hash of its source."""
+"""The prompts as templates, the paper's (Tables 7-13) and a few of ours, each versioned by the hash of its source."""
 
 from __future__ import annotations
 

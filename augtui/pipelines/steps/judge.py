@@ -24,9 +24,11 @@ class Judge(Step[Assessment]):
         return assessment_schema()
 
     def accepted(self, item: PendingItem, answer: Assessment) -> Outcome:
-        """Hold the scores against the thresholds: one that is too low is a result as well, and no reason to ask again."""
+        """Hold the scores against the thresholds: too low a score is a result as well, no reason to ask again."""
         least: Mapping[str, int] = self.job.option("least", LEAST)
-        low = [f"{name} {answer.scores[name]} < {least[name]}" for name in CRITERIA if answer.scores[name] < least[name]]
+        low = [
+            f"{name} {answer.scores[name]} < {least[name]}" for name in CRITERIA if answer.scores[name] < least[name]
+        ]
         text = json.dumps(answer.as_json(), ensure_ascii=False)
         if low:
             return Outcome("failed", text, f"{LOW}: {', '.join(low)}")

@@ -15,19 +15,22 @@ from augtui.store.dataset import GeneratedRecord
 from augtui.store.items import PendingItem, ResultRow
 
 GROUND_TRUTH = "ground truth"
+_OF_A_MODEL = frozenset({"model", "model_sha256", "adapter_sha256", "template", "paper_table"})
 ECHO = 0.9
 """ROUGE-L from which a response is the instruction once more."""
 
 
 class Respond(Step[Answer]):
-    """Options: `system`, a system prompt; `ground_truth_only`, so that no model is asked at all."""
+    """Options: `system`, a system prompt; `unasked`, if there is no model to ask."""
 
     def waived(self, item: PendingItem) -> Outcome | None:
         """Keep the user's response where there is one."""
         if item.response is not None and item.response.strip():
             return Outcome("kept_original", item.response, GROUND_TRUTH)
-        if self.job.option("ground_truth_only"):
-            return Outcome("failed", None, "no response: none in the input, and no model to ask")
+        if self.job.for_record(item.instruction).option("unasked"):
+            return Outcome(
+                "failed", None, "no response: the input has none, and no model was named that could write it"
+            )
         return self.foreign(item)
 
     def values(self, item: PendingItem) -> Mapping[str, object]:
@@ -55,6 +58,13 @@ class Respond(Step[Answer]):
     def accepted(self, item: PendingItem, answer: Answer) -> Outcome:
         """Return the pair."""
         return Outcome("accepted", answer.response, None, GeneratedRecord(item.instruction, answer.response))
+
+    def row(self, row: ResultRow, common: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a line; where no model was asked, none is named."""
+        told = common
+        if row.attempt is None:
+            told = {name: value for name, value in common.items() if name not in _OF_A_MODEL}
+        return super().row(row, told)
 
     def columns(self, row: ResultRow) -> dict[str, Any]:
         """Return `instruction` and `response`, null where there is none."""

@@ -22,14 +22,14 @@ NAMES = {"en": "English", "zh": "Simplified Chinese"}
 OTHER = {"en": "zh", "zh": "en"}
 MEASURES: Mapping[str, Callable[[str, str], float]] = {"chrf": chrf, "rouge-l": rouge_l}
 LEAST = 0.4
-"""How alike a round trip must be to the original. Two good translations of one sentence differ in half of their words."""
+"""How alike a round trip must be to the original: good translations of one sentence differ in half of their words."""
 
 
 class Translate(Step[Answer]):
     """Options: `to` (`en`, `zh`, `both`), `measure` (`chrf`, `rouge-l`) and `least` of the round trip, 0 for none."""
 
     def waived(self, item: PendingItem) -> Outcome | None:
-        """Leave what is in the wanted language already, has its translation in the input, or is in neither of the two."""
+        """Leave what is in the wanted language, has its translation in the input, or is in neither language."""
         tongue = language(item.instruction).value
         wanted = self._target(item)
         if item.extra.get(TRANSLATED):
@@ -51,7 +51,7 @@ class Translate(Step[Answer]):
         return {"language": NAMES[target or "en"]}
 
     def fault(self, item: PendingItem, answer: Answer) -> str | None:
-        """Return what is missing, in the wrong language or changed: code, numbers, variables and links stay as they are."""
+        """Return what is missing, in the wrong language or changed: code, numbers, variables and links must stay."""
         if (answer.response is None) != (item.response is None):
             return "no translation: the instruction and its response do not come back as two"
         found = [*_broken(item.instruction, answer.instruction)]
