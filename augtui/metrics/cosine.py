@@ -16,7 +16,8 @@ def first_come(
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Return for each row the earliest kept row whose cosine with it reaches the threshold (-1: none), and the cosine.
 
-    A row is kept if there is none. `vectors` has a row of any length (L2 norm) but 0 for each text: shape (rows, dimensions).
+    A row is kept if there is none. `vectors` has a row for each text, shape (rows, dimensions), of any L2 norm; one of
+    norm 0 is like nothing.
     """
     rows = len(vectors)
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -1,8 +1,8 @@
 """Near duplicates by the Jaccard similarity of their shingles, found by MinHash and locality-sensitive hashing.
 
 Broder 1997 (https://doi.org/10.1109/SEQUEN.1997.666900); Leskovec, Rajaraman, Ullman, "Mining of Massive Datasets",
-chapter 3. Pairs that share a bucket are verified by their exact Jaccard similarity, so nothing is found that is not there;
-a pair at the threshold is overlooked with a probability of at most `MISSED`.
+chapter 3. Pairs that share a bucket are verified by their exact Jaccard similarity, so nothing is found that is not
+there; a pair at the threshold is overlooked with a probability of at most `MISSED`.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def shingles(table: TokenTable, size: int = SHINGLE) -> Shingles:
         at = starts + place
         inside = at < ends
         token = np.where(inside, padded[np.where(inside, at, len(table.ids))] + np.uint64(1), np.uint64(0))
-        hashes = _mixed(hashes * np.uint64(0x9E3779B97F4A7C15) + token)
+        hashes = mixed(hashes * np.uint64(0x9E3779B97F4A7C15) + token)
     order = np.lexsort((hashes, rows))
     rows, hashes = rows[order], hashes[order]
     new = np.ones(len(rows), dtype=bool)
@@ -63,7 +63,7 @@ def shingles(table: TokenTable, size: int = SHINGLE) -> Shingles:
     return Shingles(hashes[new], offsets_of(np.bincount(rows[new], minlength=len(table))))
 
 
-def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Return SplitMix64's finaliser of the values (https://doi.org/10.1145/2714064.2660195)."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -100,7 +100,7 @@ def buckets(minima: NDArray[np.uint32], threshold: float) -> list[tuple[Ints, In
     for start in range(0, minima.shape[1] // size * size, size):
         keys = np.zeros(len(minima), dtype=np.uint64)
         for column in range(start, start + size):
-            keys = _mixed(keys * np.uint64(0x9E3779B97F4A7C15) + minima[:, column])
+            keys = mixed(keys * np.uint64(0x9E3779B97F4A7C15) + minima[:, column])
         _, number, usage = np.unique(keys, return_inverse=True, return_counts=True)
         shared = np.flatnonzero(usage[number] > 1)
         found.append((shared, number[shared]))

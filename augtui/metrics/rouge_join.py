@@ -1,8 +1,8 @@
 """All pairs of texts whose ROUGE-L F1 reaches a threshold, exactly, without comparing all pairs.
 
 With m and n tokens and LCS the length of their longest common subsequence, F1 = 2 LCS / (m + n) (Lin 2004,
-https://aclanthology.org/W04-1013), so that a pair reaches the threshold t if and only if LCS >= ceil(t (m + n) / 2). Two
-texts have at least as many tokens in common (as multisets) as their LCS is long. Nothing that has enough of them is
+https://aclanthology.org/W04-1013), so a pair reaches the threshold t if and only if LCS >= ceil(t (m + n) / 2).
+Two texts have at least as many tokens in common (as multisets) as their LCS is long. Nothing that has enough of them is
 ever left out; what has not is left out by, in this order:
 
 1. Prefixes (Chaudhuri, Ganti, Kaushik 2006, https://doi.org/10.1109/ICDE.2006.9): with every text's tokens sorted by
@@ -17,9 +17,10 @@ What is left is measured: rapidfuzz's bit-parallel LCS (Hyyrö 2004) of the toke
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -190,7 +191,8 @@ class RougeJoin:
             ours, theirs = words[first], words[second]
             lacking += np.bitwise_count(ours & ~theirs)
             extra += np.bitwise_count(theirs & ~ours)
-        return np.minimum(sizes - lacking, others - extra) >= need
+        enough: NDArray[np.bool_] = np.minimum(sizes - lacking, others - extra) >= need
+        return enough
 
     def _measured(self, first: Ints, second: Ints) -> Ints:
         lcs = np.empty(len(first), dtype=np.int64)
@@ -252,10 +254,6 @@ def _strings(table: TokenTable) -> list[Any]:
     letters = numbers[table.ids[kept]].astype(np.uint32)
     offsets = offsets_of(kept)[table.offsets].tolist()
     if size and int(numbers[-1]) >= _CODE_POINTS:
-        return [letters[begin:end].tolist() for begin, end in _pairs(offsets)]
+        return [letters[begin:end].tolist() for begin, end in pairwise(offsets)]
     text = letters.tobytes().decode("utf-32-le", "surrogatepass")
-    return [text[begin:end] for begin, end in _pairs(offsets)]
-
-
-def _pairs(offsets: Sequence[int]) -> Iterator[tuple[int, int]]:
-    return zip(offsets, offsets[1:], strict=False)
+    return [text[begin:end] for begin, end in pairwise(offsets)]

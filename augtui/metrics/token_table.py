@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +42,7 @@ class TokenTable:
         return TokenTable(self.ids[ranges(self.offsets[rows], sizes)], offsets_of(sizes))
 
 
-def offsets_of(sizes: NDArray[np.integer]) -> Ints:
+def offsets_of(sizes: NDArray[np.integer] | NDArray[np.bool_]) -> Ints:
     """Return where rows of these sizes begin, and where the last one ends."""
     offsets = np.zeros(len(sizes) + 1, dtype=np.int64)
     np.cumsum(sizes, out=offsets[1:])
@@ -64,24 +64,49 @@ class Numbering:
         self._numbers: defaultdict[str, int] = defaultdict()
         self._numbers.default_factory = self._numbers.__len__
 
+    @property
+    def words(self) -> list[str]:
+        """Return the tokens by their numbers."""
+        return list(self._numbers)
+
+    def builder(self) -> Builder:
+        """Return an empty table that texts are added to one by one."""
+        return Builder(self._numbers)
+
     def table(self, texts: Iterable[str]) -> TokenTable:
-        """Return the texts' tokens as `augtui.metrics.similarity` finds them.
+        """Return the texts as a table; see `Builder.add`."""
+        builder = self.builder()
+        for text in texts:
+            builder.add(text)
+        return builder.table()
+
+
+class Builder:
+    """A table in the making."""
+
+    def __init__(self, numbers: Mapping[str, int]) -> None:
+        """Start without rows; `numbers` gives every token's number."""
+        self._number = numbers.__getitem__
+        self._ids, self._offsets = array("i"), array("q", [0])
+
+    def add(self, text: str) -> None:
+        """Add a text's tokens as `augtui.metrics.similarity` finds them.
 
         A text without any token is one token, itself, since such texts are alike only if they are equal.
         """
-        return self.numbered(tokenized(text) or (f"\0{text.strip()}",) for text in texts)
+        self._ids.extend(map(self._number, tokenized(text) or (f"\0{text.strip()}",)))
+        self._offsets.append(len(self._ids))
 
-    def numbered(self, rows: Iterable[Sequence[str]]) -> TokenTable:
-        """Return rows of tokens as a table."""
-        ids, offsets = array("i"), array("q", [0])
-        number = self._numbers.__getitem__
-        for tokens in rows:
-            ids.extend(map(number, tokens))
-            offsets.append(len(ids))
-        return TokenTable(
-            np.frombuffer(ids, dtype=np.int32) if ids else np.zeros(0, np.int32),
-            np.frombuffer(offsets, dtype=np.int64),
-        )
+    def table(self) -> TokenTable:
+        """Return the table; nothing can be added any more."""
+        ids = np.frombuffer(self._ids, dtype=np.int32) if self._ids else np.zeros(0, np.int32)
+        return TokenTable(ids, np.frombuffer(self._offsets, dtype=np.int64))
+
+
+def joined(first: TokenTable, second: TokenTable) -> TokenTable:
+    """Return the rows of one table, then those of another."""
+    offsets = np.concatenate([first.offsets, second.offsets[1:] + first.offsets[-1]])
+    return TokenTable(np.concatenate([first.ids, second.ids]), offsets)
 
 
 def distinct(table: TokenTable) -> tuple[Ints, Ints]:

@@ -1,7 +1,7 @@
 """Dedupe: of records that say the same, the first one stays.
 
-All methods are first-come: a record is dropped if it is at least `threshold` like an earlier record that was kept, and says
-which one (the earliest) and how like it is.
+All methods are first-come: a record is dropped if it is at least `threshold` like an earlier record that was kept, and
+names that record (the earliest) and how like it is.
 """
 
 from __future__ import annotations
