@@ -10,7 +10,20 @@ import typer
 from typer.core import TyperGroup
 
 from augtui import __version__
-from augtui.cli import bench, classify, expand, pairs, paths, refine, respond, runs, translate
+from augtui.cli import (
+    bench,
+    check,
+    classify,
+    decontaminate,
+    dedupe,
+    expand,
+    pairs,
+    paths,
+    refine,
+    respond,
+    runs,
+    translate,
+)
 from augtui.errors import AugtuiError, ExitCode
 
 
@@ -62,6 +75,9 @@ app.command("respond")(respond.respond)
 app.command("pairs")(pairs.pairs)
 app.command("translate")(translate.translate)
 app.command("classify")(classify.classify)
+app.command("check")(check.check)
+app.command("dedupe")(dedupe.dedupe)
+app.command("decontaminate")(decontaminate.decontaminate)
 app.add_typer(runs.app, name="runs")
 app.command("bench", cls=bench.Command)(bench.bench)
 app.command("paths")(paths.paths)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -23,6 +23,7 @@ def read(
     format: str | None = None,
     limit: int | None = None,
     stdin: BinaryIO | None = None,
+    see: Callable[[Any], None] | None = None,
 ) -> Iterator[Record | Quarantined]:
     """Yield a record for every row of `source` (`-`: standard input), a report for a row that cannot be one.
 
@@ -32,14 +33,24 @@ def read(
     element of an array.
 
     `field` is the key or dotted path of the instruction; `format` is one of `formats.FORMATS`, by default
-    told from the name and the content. At most `limit` records are read.
+    told from the name and the content. At most `limit` records are read. `see` is given each row's own value before
+    what becomes of it is yielded.
 
     Raises InputError, while it is iterated: the input as a whole cannot be read, holds no rows, or none of
     its first rows has an instruction field (the reports on those come first).
     """
     with streams.opened(source, stdin) as stream:
         rows = _rows(stream, field, format)
+        if see is not None:
+            rows = _seen(rows, see)
         yield from _records(_judged(rows, Finder(field), field, stream.name), limit, stream.name)
+
+
+def _seen(rows: readers.Rows, see: Callable[[Any], None]) -> readers.Rows:
+    for row in rows:
+        if isinstance(row, readers.Row):
+            see(row.value)
+        yield row
 
 
 def _rows(stream: streams.Stream, field: str | None, stated: str | None) -> readers.Rows:
