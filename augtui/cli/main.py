@@ -17,8 +17,11 @@ from augtui.cli import (
     decontaminate,
     dedupe,
     expand,
+    importing,
     pairs,
     paths,
+    project,
+    records,
     refine,
     respond,
     runs,
@@ -69,6 +72,9 @@ def _root(
     """Make fine-tuning data with small, specialised language models, on your own machine."""
 
 
+app.command("import")(importing.import_)
+app.add_typer(project.app, name="project")
+app.add_typer(records.app, name="records")
 app.command("refine")(refine.refine)
 app.command("expand")(expand.expand)
 app.command("respond")(respond.respond)

@@ -218,7 +218,8 @@ def json_object(stream: Stream, is_row: Callable[[Any], bool]) -> Rows:
     """Yield the rows of one JSON object: itself, if `is_row` says so, else those of the arrays in it.
 
     Several arrays (`{"train": […], "test": […]}`) are read one after the other, and each row that is an
-    object gets the array's name as its `split`, unless it has one. Raises InputError.
+    object gets the array's name as its `split`, unless it has one. A row of parts alone, `{"data": […]}`, gets it as
+    its `intent`: so the SNIPS files name what an utterance is about. Raises InputError.
     """
     data = stream.peek(DOCUMENT_LIMIT + 1)
     if len(data) > DOCUMENT_LIMIT:
@@ -243,6 +244,8 @@ def json_object(stream: Stream, is_row: Callable[[Any], bool]) -> Rows:
         for value in rows:
             if len(arrays) > 1 and isinstance(value, dict):
                 value.setdefault("split", name)
+            if isinstance(value, dict) and value.keys() == {"data"}:
+                value["intent"] = name
             yield _inspected(next(number), value, broken_text)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from augtui.metrics.similarity import rouge_l
-from augtui.pipelines.turns import Turns
+from augtui.pipelines.precedence import Turns
 
 TEXTS = st.lists(st.sampled_from(["a", "b", "c", "d", "e", "f"]), min_size=1, max_size=6).map(" ".join)
 LIMIT = 0.7
