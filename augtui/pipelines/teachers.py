@@ -27,25 +27,36 @@ def teachers_of(given: Sequence[str], model: str | None) -> Teachers:
 
     The model that ships with augtui writes prompts, no responses, so that it is asked only if it is named.
     """
-    by_language: dict[str, str] = {}
+    named: dict[str, str] = {}
     for text in given:
         tongue, sign, name = text.partition("=")
-        if not sign or not name or tongue not in (*LANGUAGES, DEFAULT):
-            known = ", ".join((*LANGUAGES, DEFAULT))
-            raise UsageError(f"--teacher {text}: LANGUAGE=MODEL is wanted, with one of {known}")
-        if tongue in by_language:
+        if not sign:
+            raise UsageError(f"--teacher {text}: LANGUAGE=MODEL is wanted")
+        if tongue in named:
             raise UsageError(f"--teacher names two models for {tongue}")
-        by_language[tongue] = name
-    default = by_language.pop(DEFAULT, None)
-    if default is not None and model is not None and default != model:
-        raise UsageError("--model and --teacher default= name two models for the same records")
-    default = default or model or _set_model()
-    if default is None and not by_language:
+        named[tongue] = name
+    teachers = teachers_named(named, model or _set_model())
+    if teachers.default is None and not teachers.by_language:
         raise UsageError(
             "no model is named that could write responses: the default model writes prompts only",
             hint="For instance -m http://localhost:11434/v1#qwen2.5, -m MODEL.gguf, or --teacher zh=… default=…",
         )
-    return Teachers(by_language, default)
+    return teachers
+
+
+def teachers_named(named: Mapping[str, object], model: str | None) -> Teachers:
+    """Return the teachers of a table by language, with `model` for the languages that it leaves out; raises UsageError."""
+    by_language: dict[str, str] = {}
+    for tongue, name in named.items():
+        if tongue not in (*LANGUAGES, DEFAULT):
+            raise UsageError(f"teachers are for {', '.join((*LANGUAGES, DEFAULT))}, not for {tongue!r}")
+        if not isinstance(name, str) or not name:
+            raise UsageError(f"the teacher for {tongue} is the name of a model, not {name!r}")
+        by_language[tongue] = name
+    default = by_language.pop(DEFAULT, None)
+    if default is not None and model is not None and default != model:
+        raise UsageError("two models are named for the same records", hint=f"default={default}, and {model}")
+    return Teachers(by_language, default or model)
 
 
 def _set_model() -> str | None:

@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from augtui.domain.guard import Strictness, guard
-from augtui.domain.replies import cut_off, refusal
+from augtui.domain.records import Record
 from augtui.domain.tasks import Answer
 from augtui.domain.templates import Message
-from augtui.metrics.similarity import rouge_l
-from augtui.pipelines.steps.base import Outcome, Step
+from augtui.pipelines import rules
+from augtui.pipelines.steps.base import Outcome, Step, joined
 from augtui.store.dataset import GeneratedRecord
 from augtui.store.items import PendingItem, ResultRow
 
 GROUND_TRUTH = "ground truth"
 _OF_A_MODEL = frozenset({"model", "model_sha256", "adapter_sha256", "template", "paper_table"})
-ECHO = 0.9
-"""ROUGE-L from which a response is the instruction once more."""
+SANITY = ("empty", "template", "refusal", "truncation", "repetition", "language", "copy")
+"""Rules that a response must not break."""
 
 
 class Respond(Step[Answer]):
@@ -44,16 +44,11 @@ class Respond(Step[Answer]):
     def fault(self, item: PendingItem, answer: Answer) -> str | None:
         """Return a sign that the text is no response to the instruction."""
         text = answer.response or ""
-        if words := refusal(text):
-            return f"refusal: {words[:60]}"
-        if how := cut_off(text):
-            return f"cut off: {how}"
         trace = next((v for v in guard(item.instruction, text, Strictness.OFF) if v.kind != "empty"), None)
         if trace is not None:
             return str(trace)
-        if len(text.split()) > 3 and rouge_l(item.instruction, text) >= ECHO:
-            return "echo of the instruction"
-        return None
+        faults = rules.decide(Record(item.instruction, text), SANITY).detail.get("faults", {})
+        return joined([f"{name}: {what}" for name, what in faults.items()])
 
     def accepted(self, item: PendingItem, answer: Answer) -> Outcome:
         """Return the pair."""

@@ -16,6 +16,7 @@ from augtui.store.projects import Project
 from tests.engines.scripted import ScriptedEngine
 from tests.pipelines.steps import bench
 
+LONG = " ".join(f"Mountain {name} is high and far away." for name in "ABCDEFGHIJ")
 ROWS = [
     {"id": "a", "instruction": "Name a river in France.", "output": "The Loire."},
     {"id": "b", "instruction": "Name a mountain in Italy."},
@@ -88,12 +89,12 @@ def test_without_a_model_only_ground_truth_is_left(project: Project, rows: Path)
         ("I'm sorry, but I can't help with that.", "refusal"),
         ("As an AI language model, I do not have feelings about mountains.", "refusal"),
         ("很抱歉，我无法完成这个请求。", "refusal"),
-        ("```python\nprint(1)", "cut off"),
-        ("The highest mountain of the whole of Italy is, by most of the counts of the", "cut off"),
+        ("```python\nprint(1)", "truncation"),
+        (f"{LONG} The highest mountain of the whole of Italy is, by most of the counts of the", "truncation"),
         (("The highest", "length"), "cut off"),
         ("### Response:\nMonte Bianco", "template leaked"),
         ("<think>hmm", "template leaked"),
-        ("Name a mountain in Italy.", "echo"),
+        ("Name a mountain in Italy.", "copy"),
         ("", "empty"),
     ],
 )
