@@ -17,6 +17,7 @@ from augtui.cli import (
     decontaminate,
     dedupe,
     expand,
+    export,
     importing,
     pairs,
     paths,
@@ -73,6 +74,7 @@ def _root(
 
 
 app.command("import")(importing.import_)
+app.command("export")(export.export)
 app.add_typer(project.app, name="project")
 app.add_typer(records.app, name="records")
 app.command("refine")(refine.refine)

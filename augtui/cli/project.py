@@ -49,7 +49,9 @@ def ls(json: options.Json = False) -> None:
     for file in found:
         held = _held(file.name)
         if json:
-            _print_json({"name": file.name, "path": str(file.path), "bytes": file.bytes, "modified": file.modified, **held})
+            _print_json(
+                {"name": file.name, "path": str(file.path), "bytes": file.bytes, "modified": file.modified, **held}
+            )
             continue
         changed = datetime.fromtimestamp(file.modified).strftime("%Y-%m-%d %H:%M")
         if "error" in held:

@@ -135,10 +135,9 @@ def _print(record: ListedRecord) -> None:
     made = visible(record.task or record.origin)[:9]
     status = record.status or "–"
     answered = "↳" if record.response is not None else " "
-    typer.echo(
-        f"{record.number:>7}  {record.id[:8]}  {made:<9} {status:<13} {visible(record.language or '–')[:5]:<5} {answered} "
-        f"{excerpt(record.instruction, 70)}"
-    )
+    language = visible(record.language or "–")[:5]
+    told = f"{record.number:>7}  {record.id[:8]}  {made:<9} {status:<13} {language:<5} {answered}"
+    typer.echo(f"{told} {excerpt(record.instruction, 70)}")
 
 
 def _print_whole(record: dict[str, Any]) -> None:

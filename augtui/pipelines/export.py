@@ -61,10 +61,18 @@ class WholeFile:
 
     def write(self, text: str) -> None:
         """Add text, as UTF-8. Raises OutputError."""
+        try:
+            data = text.encode()
+        except ValueError as error:
+            raise self._failure(error) from None
+        self.write_bytes(data)
+
+    def write_bytes(self, data: bytes) -> None:
+        """Add bytes. Raises OutputError."""
         if self._file is None:
             raise ValueError("the file is not open")
         try:
-            self._file.write(text.encode())
+            self._file.write(data)
         except (OSError, ValueError) as error:
             raise self._failure(error) from None
 

@@ -24,7 +24,9 @@ _NAME: Final = re.compile(
 _SUFFIXES: Final = (".parquet", ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".txt")
 """Files that can be read, the better ones first where a repository has as many of each."""
 _PACKED: Final = (".gz", ".xz", ".bz2", ".zst")
-_NO_DATA: Final = frozenset({"dataset_infos.json", "dataset_info.json", "dataset_dict.json", "state.json", "config.json"})
+_NO_DATA: Final = frozenset(
+    {"dataset_infos.json", "dataset_info.json", "dataset_dict.json", "state.json", "config.json"}
+)
 _SPLIT_WORDS: Final = {
     "train": {"train", "training"},
     "validation": {"validation", "valid", "val", "dev"},
@@ -142,7 +144,8 @@ def _after(error: Exception, wanted: Wanted) -> list[HubFile]:
             ) from None
         case RepositoryNotFoundError():
             raise InputError(
-                f"there is no data set {wanted.repo} on the Hub, or it is private", hint="Check the name, or set HF_TOKEN."
+                f"there is no data set {wanted.repo} on the Hub, or it is private",
+                hint="Check the name, or set HF_TOKEN.",
             ) from None
         case RevisionNotFoundError():
             raise InputError(f"the data set {wanted.repo} has no revision {wanted.revision}") from None
@@ -245,8 +248,10 @@ def _of_card(wanted: Wanted, readable: Sequence[str], card: Mapping[str, Any]) -
         entry = by_name.get(wanted.config)
     else:
         marked = [entry for entry in by_name.values() if entry.get("default")]
-        entry = next(iter(marked), None) or by_name.get("default") or (
-            next(iter(by_name.values())) if len(by_name) == 1 else None
+        entry = (
+            next(iter(marked), None)
+            or by_name.get("default")
+            or (next(iter(by_name.values())) if len(by_name) == 1 else None)
         )
     if entry is None:
         what = f"no configuration {wanted.config!r}" if wanted.config else "several configurations"
@@ -290,7 +295,9 @@ def _of_names(wanted: Wanted, readable: Sequence[str]) -> dict[str, list[str]]:
     """Return the files by split as their names say: of the configuration if one is named, and of one format."""
     names = list(readable)
     if wanted.config is not None:
-        names = [name for name in names if wanted.config in PurePosixPath(name).parts[:-1] or _stem(name) == wanted.config]
+        names = [
+            name for name in names if wanted.config in PurePosixPath(name).parts[:-1] or _stem(name) == wanted.config
+        ]
         if not names:
             raise InputError(f"{wanted.repo} has no configuration {wanted.config!r}", hint=_few(readable))
     if not names:

@@ -79,9 +79,7 @@ class Stream:
 
 
 @contextmanager
-def opened(
-    source: str | Path, stdin: BinaryIO | None = None, encoding: str | None = None
-) -> Iterator[Stream]:
+def opened(source: str | Path, stdin: BinaryIO | None = None, encoding: str | None = None) -> Iterator[Stream]:
     """Open `source` (`-`: standard input) as a stream of unpacked bytes, UTF-8 without its byte order mark.
 
     `encoding` is the text's own, by any name that Python knows. Raises InputError: missing, unreadable, a folder,

@@ -106,7 +106,8 @@ def conditions(filters: Filters) -> tuple[str, tuple[Any, ...]]:
     if filters.run is not None:
         made_by = (
             "SELECT result FROM items WHERE run_id = ?"
-            " UNION SELECT s.record FROM sources s JOIN runs r ON r.source = s.name WHERE r.id = ? AND r.task = 'import'"
+            " UNION SELECT s.record FROM sources s JOIN runs r ON r.source = s.name"
+            " WHERE r.id = ? AND r.task = 'import'"
         )
         add(f"c.number IN ({made_by})", filters.run, filters.run)
     return " ".join(parts), tuple(values)
@@ -151,7 +152,8 @@ def find(project: Project, beginning: str) -> list[str]:
         rows = project.read("SELECT id FROM records WHERE number = ?", (int(beginning[1:]),))
     else:
         rows = project.read(
-            "SELECT id FROM records WHERE id >= ? AND id < ? ORDER BY id LIMIT 10", (beginning, beginning + "\U0010ffff")
+            "SELECT id FROM records WHERE id >= ? AND id < ? ORDER BY id LIMIT 10",
+            (beginning, beginning + "\U0010ffff"),
         )
     return [row[0] for row in rows]
 
@@ -179,6 +181,12 @@ def holdings(project: Project) -> Holdings:
         "SELECT language, COUNT(*) FROM records WHERE language IS NOT NULL GROUP BY language ORDER BY 2 DESC, 1"
     )
     return Holdings(imported, generated, answered, runs, dict(languages))
+
+
+def licences(project: Project) -> dict[str, str]:
+    """Return the licences that imports were given, by the name of the source."""
+    rows = project.read("SELECT source, json_extract(config, '$.licence') FROM runs WHERE task = 'import' ORDER BY id")
+    return {source: licence for source, licence in rows if isinstance(licence, str)}
 
 
 _SELECT = """
