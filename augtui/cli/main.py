@@ -21,11 +21,13 @@ from augtui.cli import (
     importing,
     pairs,
     paths,
+    pipeline,
     project,
     records,
     refine,
     respond,
     runs,
+    trainset,
     translate,
 )
 from augtui.errors import AugtuiError, ExitCode
@@ -86,6 +88,8 @@ app.command("classify")(classify.classify)
 app.command("check")(check.check)
 app.command("dedupe")(dedupe.dedupe)
 app.command("decontaminate")(decontaminate.decontaminate)
+app.add_typer(pipeline.app, name="pipeline")
+app.command("trainset")(trainset.trainset)
 app.add_typer(runs.app, name="runs")
 app.command("bench", cls=bench.Command)(bench.bench)
 app.command("paths")(paths.paths)

@@ -14,8 +14,8 @@ from typing import Any, Literal
 from augtui.domain.tasks import Unparsed
 from augtui.engines.base import Completion, Engine, Event, Failure, Progress, Request, Restarted
 from augtui.pipelines.job import Job
-from augtui.pipelines.steps.base import AnyStep, Outcome
 from augtui.pipelines.precedence import Turns
+from augtui.pipelines.steps.base import AnyStep, Outcome
 from augtui.store import items
 from augtui.store.items import HELD, Attempt, PendingItem, Settled
 from augtui.store.projects import Project

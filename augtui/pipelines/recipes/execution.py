@@ -145,7 +145,9 @@ def _tell(report: PipelineReport, seen: Callable[[StageReport], None], stage: St
 def _key(workshop: Workshop, supply: Supply) -> str:
     """Return what names a pipeline: the same recipe with the same settings on the same input."""
     settings = workshop.settings()
-    steps = [{"name": step.name, "use": step.kind.name, "options": dict(step.options)} for step in workshop.recipe.steps]
+    steps = [
+        {"name": step.name, "use": step.kind.name, "options": dict(step.options)} for step in workshop.recipe.steps
+    ]
     read = {"source": supply.sha256, "limit": supply.limit, "field": supply.field, "format": supply.stated_format}
     used = {name: value for name, value in settings.model_dump(mode="json").items() if name != "project"}
     return digest({"recipe": workshop.recipe.name, "steps": steps, "settings": used, "read": read})

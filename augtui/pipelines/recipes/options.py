@@ -147,7 +147,7 @@ _KINDS: Final = (
         {
             "format": _text("messages", "the format"),
             "output": _text(None, "the file; default: the command's -o"),
-            "validation": _number(0.0, "share of families in a second file", 0, 0.9),
+            "validation": _number(0.0, "share of families in a second file", 0, 0.5),
         },
     ),
     StepKind(
@@ -156,7 +156,7 @@ _KINDS: Final = (
         {
             "kinds": Option((str, list), ["ie", "ir", "ire"], "ie, ir, ire"),
             "output": _text(None, "the folder; default: beside the command's -o"),
-            "validation": _number(0.05, "share of families in second files", 0, 0.9),
+            "validation": _number(0.05, "share of families in second files", 0, 0.5),
             "shuffle": _number(0.15, "share of pair outputs that are shuffled", 0, 1),
         },
     ),

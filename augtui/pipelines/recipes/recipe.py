@@ -82,7 +82,7 @@ def parse(content: Mapping[str, Any], where: str, source: str) -> Recipe:
         raise UsageError(f"{where}: name and description are texts")
     steps = content.get("steps")
     if not isinstance(steps, list) or not steps or not all(isinstance(step, dict) for step in steps):
-        raise UsageError(f"{where}: there are no steps", hint="Each step is a table: [[steps]], then use = \"expand\".")
+        raise UsageError(f"{where}: there are no steps", hint='Each step is a table: [[steps]], then use = "expand".')
     settings = _settings(content.get("settings", {}), where)
     recipe = Recipe(name, about.strip(), settings, tuple(_steps(steps, where)), source)
     _require_sense(recipe, where)

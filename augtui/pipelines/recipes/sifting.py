@@ -165,5 +165,3 @@ def _names(given: str | Sequence[Any]) -> list[str]:
     if not all(isinstance(name, str) for name in names):
         raise UsageError(f"a list of texts is wanted, not {given!r}")
     return names
-
-
