@@ -214,9 +214,8 @@ def listed(project_name: str | None, *, json: bool) -> None:
     for one in recipes:
         print(f"{one.name:<12} {one.description}")
     for row in rows:
-        print(
-            f"{row.id:>4}  {excerpt(row.name, 16):<16} {row.status:<11} {row.updated_at[:16]}  {excerpt(row.source, 60)}"
-        )
+        when, where = row.updated_at[:16], excerpt(row.source, 60)
+        print(f"{row.id:>4}  {excerpt(row.name, 16):<16} {row.status:<11} {when}  {where}")
 
 
 def shown(name: str, project_name: str | None, *, json: bool) -> None:
