@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from augtui import __version__
-from augtui.cli import bench, check, decontaminate, dedupe, expand, paths, refine, runs
+from augtui.cli import balance, bench, check, decontaminate, dedupe, expand, paths, refine, runs
 from augtui.errors import AugtuiError, ExitCode
 
 
@@ -58,6 +58,7 @@ def _root(
 
 app.command("refine")(refine.refine)
 app.command("expand")(expand.expand)
+app.command("balance")(balance.balance)
 app.command("check")(check.check)
 app.command("dedupe")(dedupe.dedupe)
 app.command("decontaminate")(decontaminate.decontaminate)
