@@ -100,7 +100,8 @@ _REFUSALS = re.compile(
             rf"sorry|unfortunately|regrettably)\b[^.!?\n]{{0,80}}?\b(?:i|we) {_CANNOT}",
             r"(?:i|we) (?:can(?:no|')t|can not|am unable to|am not able to|won't|will not) "
             rf"(?:be able to )?{_SERVE}",
-            r"(?:as|i'?m|i am|being) (?:only |just )?an? (?:ai|artificial intelligence|(?:large )?language model|chatbot)"
+            r"(?:as|i'?m|i am|being) (?:only |just )?an? "
+            r"(?:ai|artificial intelligence|(?:large )?language model|chatbot)"
             rf"\b[^.!?\n]{{0,120}}?(?:\b(?:i|it) (?:{_CANNOT}|lack|am not)|\bnot (?:able|capable)\b)",
             "(?:非常|很|十分|真的|实在)?(?:抱歉|对不起|遗憾|不好意思)[^。！？\n]{0,40}?(?:我|无法|不能|没法|没有办法)"
             "[^。！？\n]{0,12}?(?:无法|不能|不会|不可以|没法|没有办法|提供|回答|帮|完成|生成|访问)",
@@ -120,9 +121,12 @@ def _refusal(record: Record, limits: Limits) -> str | None:
 
 
 _OPEN_ENDS = frozenset(
-    "a an the and or but of to in on at for with by from as that which who whose because if than into such is are "
-    "was were be been being have has had will would can could should may might must our your their his its my this these those "
-    "between about through during not very more most also while when where including".split()
+    re.findall(
+        r"\w+",
+        "a an the and or but of to in on at for with by from as that which who whose because if than into such is are "
+        "was were be been being have has had will would can could should may might must our your their his its my this "
+        "these those between about through during not very more most also while when where including",
+    )
 )
 _LAST_WORD = re.compile(r"([A-Za-z]+(?:'[a-z]+)?)\Z")
 _NO_PROSE = re.compile(r"\s*(?:[-*•>|#`$]|\d+[.)、]|[（(]\d+[)）]|[A-Za-z][.)]\s)|.*(?:[|{}<>=;\\]|https?://)")
@@ -339,7 +343,7 @@ def named(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in RULES if name in wanted)
 
 
-def decide(record: Record, names: Sequence[str] = GROUPS["usual"], limits: Limits = Limits()) -> Decision:  # noqa: B008
+def decide(record: Record, names: Sequence[str] = GROUPS["usual"], limits: Limits = Limits()) -> Decision:
     """Return what the rules say of a record: the reason is the first broken one, the detail, `faults`, lists all."""
     faults = {name: fault for name in names if (fault := RULES[name](record, limits)) is not None}
     return Decision(next(iter(faults)), {"faults": faults}) if faults else KEPT
@@ -348,7 +352,7 @@ def decide(record: Record, names: Sequence[str] = GROUPS["usual"], limits: Limit
 def decisions(
     records: Iterable[Record],
     names: Sequence[str] = GROUPS["usual"],
-    limits: Limits = Limits(),  # noqa: B008
+    limits: Limits = Limits(),
 ) -> Iterator[Decision]:
     """Yield what the rules say of each record."""
     return (decide(record, names, limits) for record in records)
