@@ -157,6 +157,9 @@ class Finder:
             if isinstance(value, str):
                 del extra[key]
                 return [_with_input(value, row, layout, extra) if key in layout.joins else Found(value, extra=extra)]
+            if layout.response and (asked := _asked(value)) is not None:
+                del extra[key]
+                return [_found(asked, extra)]
             return self._in_turns(key, value, extra)
         if self._name is not None and "." in self._name:
             value = _at(row, self._name.split("."))
@@ -234,6 +237,15 @@ def _whole(found: list[Found]) -> list[Found]:
 
 def _is_dialogue(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(turn, str) for turn in value)
+
+
+def _asked(value: Any) -> Pair | None:
+    """Return the last pair of a prompt in turns whose answer has a field of its own; None where that is not so."""
+    spoken = turns.of(value)
+    if len(spoken) < 2 or spoken[-1][0] not in turns.USER_ROLES:
+        return None
+    last = turns.pairs(spoken)[-1:]
+    return last[0] if last and _covers(last[0], spoken) else None
 
 
 def _covers(pair: Pair, spoken: Sequence[Turn]) -> bool:

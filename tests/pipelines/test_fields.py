@@ -56,6 +56,10 @@ OTHER = {"role": "assistant", "content": "b"}
         ({"query": "i", "history": [USER, ASSISTANT]}, Found("i", extra={"history": [["u", "a"]]})),
         ({"system_prompt": "s", "conversations": [USER, ASSISTANT]}, Found("u", "a", extra={"system": "s"})),
         ({"Problem": "p", "Rationale": "r"}, Found("p", "r")),
+        (
+            {"prompt": [USER, ASSISTANT, {"role": "user", "content": "v"}], "completion": [OTHER]},
+            Found("v", "b", extra={"history": [["u", "a"]]}),
+        ),
         ({"messages": [USER, ASSISTANT]}, Found("u", "a")),
         ({"messages": [USER]}, Found("u")),
         (
