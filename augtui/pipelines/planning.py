@@ -94,11 +94,14 @@ class Stored:
     limit: int | None = None
     field: str | None = None
     stated_format: str | None = "records"
+    samples: tuple[int, ...] | None = None
+    """Samples wanted of each record, where they are not the same for all."""
 
     @property
     def sha256(self) -> str:
-        """Return the digest of the ids in their order."""
-        return digest({"records": list(self.ids)})
+        """Return the digest of the ids in their order, and of the samples."""
+        counts = {} if self.samples is None else {"samples": list(self.samples)}
+        return digest({"records": list(self.ids), **counts})
 
     def given(self) -> Iterator[Given | Quarantined]:
         """Yield the records with their ids."""
@@ -114,13 +117,16 @@ def planned(job: Job, supply: Supply) -> Iterator[Planned]:
 
 def _each(job: Job, supply: Supply) -> Iterator[Planned]:
     """Plan each record's samples, in the order of the input."""
-    position = 0
+    position = number = 0
+    counts = supply.samples if isinstance(supply, Stored) else None
     for outcome in supply.given():
         if isinstance(outcome, Quarantined):
             yield outcome
             continue
         record, known = outcome
-        for sample in range(job.samples):
+        wanted = job.samples if counts is None else counts[number]
+        number += 1
+        for sample in range(wanted):
             yield _item(job, position, record, known, sample)
             position += 1
 

@@ -36,7 +36,7 @@ VIEWS = {
     " JOIN records c ON c.number = x.record",
     "tries": "SELECT i.key, a.attempt, a.seed, a.text, a.verdict, a.reason FROM attempts a"
     " JOIN items i ON i.number = a.item",
-    "stages": "SELECT key, step, config, input_digest, output_digest FROM stages WHERE step NOT IN ('export', 'trainset')",
+    "stages": "SELECT key, step, config, input_digest, output_digest FROM stages",
     "fates": "SELECT s.step, r.place, c.id, r.fate, r.reason FROM stage_records r JOIN stages s ON s.id = r.stage"
     " JOIN records c ON c.number = r.record",
 }
@@ -73,7 +73,7 @@ class Report:
         """Return the report for people."""
         where = ", ".join(f"after {stage} {count}" for stage, count in self.killed_in.items())
         return [
-            f"undisturbed: {self.undisturbed_s:.0f} s; " + ", ".join(f"{name} {n:,}" for name, n in self.counts.items()),
+            f"undisturbed: {self.undisturbed_s:.0f} s; {', '.join(f'{name} {n:,}' for name, n in self.counts.items())}",
             *self.stages,
             f"kills: {self.kills} ({where})",
             "differences: " + ", ".join(f"{name} {count}" for name, count in self.differences.items()),
@@ -138,8 +138,10 @@ class Campaign:
                 if connection.execute("PRAGMA integrity_check").fetchone() != ("ok",):
                     self.report.damaged += 1
                 if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'stages'").fetchone():
-                    rows = connection.execute("SELECT step FROM stages WHERE finished_at IS NOT NULL ORDER BY id").fetchall()
-                    stage = rows[-1][0] if rows else stage
+                    done = connection.execute(
+                        "SELECT step FROM stages WHERE finished_at IS NOT NULL ORDER BY id DESC"
+                    ).fetchone()
+                    stage = done[0] if done else stage
         self.report.killed_in[stage] = self.report.killed_in.get(stage, 0) + 1
         if _engine_of(pid):
             self.report.orphans += 1
@@ -151,9 +153,9 @@ class Campaign:
             report.counts[name] = len(left[name])
             report.differences[name] = len(set(left[name]) ^ set(right[name]))
             report.differences[name] += abs(len(left[name]) - len(right[name]))
-        files = sorted({path.name for name in ("undisturbed", "disturbed") for path in (self.folder / name).glob("out*")})
-        for file in files:
-            digests = {self._digest(self.folder / name / file) for name in ("undisturbed", "disturbed")}
+        homes = [self.folder / name for name in ("undisturbed", "disturbed")]
+        for file in sorted({path.name for home in homes for path in home.glob("out*")}):
+            digests = {self._digest(home / file) for home in homes}
             report.files[file] = len(digests) == 1 and None not in digests
         with sqlite3.connect(self._database("disturbed")) as connection:
             (report.done_twice,) = connection.execute(

@@ -23,7 +23,7 @@ def project() -> Iterator[Project]:
 
 
 def test_a_stage_gives_back_what_was_saved_in_order(project: Project) -> None:
-    fates = [Fated(r.id, "dropped", f"length: {n} words") if n % 3 == 0 else Fated(r.id, "kept") for n, r in enumerate(RECORDS)]
+    fates = [Fated(r.id, "kept") if n % 3 else Fated(r.id, "dropped", f"length: {n} words") for n, r in enumerate(RECORDS)]
     number = stages.save(project, "k1", "check", {"a": 1}, "in", "out", fates, detail={"x": 2})
     assert [fated for _, fated in stages.fates(project, number)] == fates
     assert stages.outputs(project, number) == [r.id for n, r in enumerate(RECORDS) if n % 3]

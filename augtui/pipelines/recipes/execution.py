@@ -14,6 +14,7 @@ from typing import Any
 from augtui.domain.records import Quarantined, Record, digest
 from augtui.errors import AugtuiError, InputError
 from augtui.pipelines.planning import Supply
+from augtui.pipelines.recipes.balancing import Balancing
 from augtui.pipelines.recipes.making import Expanding, Pairing, Refining, Responding, Translating
 from augtui.pipelines.recipes.recipe import StepSpec
 from augtui.pipelines.recipes.sifting import Checking, Decontaminating, Deduping
@@ -31,6 +32,7 @@ STAGES: Mapping[str, Callable[[Workshop, StepSpec], Stage]] = {
     "pairs": Pairing,
     "translate": Translating,
     "check": Checking,
+    "balance": Balancing,
     "dedupe": Deduping,
     "decontaminate": Decontaminating,
     "export": Exporting,

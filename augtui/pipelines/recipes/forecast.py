@@ -19,6 +19,7 @@ from augtui.engines.http.spending import Prices
 from augtui.errors import InputError
 from augtui.models.catalog import Model
 from augtui.pipelines.planning import Stored, Supply
+from augtui.pipelines.recipes.balancing import Balancing
 from augtui.pipelines.recipes.execution import STAGES, WRITING
 from augtui.pipelines.recipes.making import Making, Responding
 from augtui.pipelines.recipes.recipe import StepSpec
@@ -133,7 +134,8 @@ def _step(workshop: Workshop, step: StepSpec, state: _State, trial: Path) -> tup
     done = _done(workshop, step, stage, state)
     if done is not None:
         return StepForecast(step.name, step.kind.name, state.count, 0, 0, 0, 0.0, 0.0, done.count, "done"), done
-    if not isinstance(stage, Making) or (isinstance(stage, Checking) and not step.options["judge"]):
+    free = isinstance(stage, Balancing) or (isinstance(stage, Checking) and not step.options["judge"])
+    if free or not isinstance(stage, Making):
         return _plain(step, state, state.count), replace(state, ids=None)
     return _making(workshop, step, stage, state, trial)
 
@@ -269,7 +271,8 @@ def _measured(workshop: Workshop, step: StepSpec, state: _State, trial: Path) ->
         result = stage.apply(ids)
         seconds = time.monotonic() - started
         tried = project.read(
-            "SELECT TOTAL(prompt_tokens), TOTAL(completion_tokens), COUNT(DISTINCT item) FROM attempts WHERE run_id = ?",
+            "SELECT TOTAL(prompt_tokens), TOTAL(completion_tokens), COUNT(DISTINCT item) FROM attempts"
+            " WHERE run_id = ?",
             (result.run_id,),
         )[0]
         items = int(tried[2])

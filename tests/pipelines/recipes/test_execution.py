@@ -175,7 +175,7 @@ def test_a_judge_drops_what_it_scores_low_and_rules_come_first(project: Project,
     assert hands.asked == len(kitchen.SEEDS), "the judge is not asked about what broke a rule"
     assert report.stages[1].reasons == {"refusal": 1, "low score": 1}
     fates = [fated for _, fated in stages.fates(project, stages.stages_of(project, report.pipeline)[1].id)]
-    assert [fated.reason for fated in fates if fated.fate == "dropped"][0] == "low score: factuality 2 < 5"
+    assert next(fated.reason for fated in fates if fated.fate == "dropped") == "low score: factuality 2 < 5"
 
 
 def test_teachers_by_language_answer_in_one_stage(project: Project, tmp_path: Path, default_model: Path) -> None:
@@ -200,7 +200,8 @@ def test_teachers_by_language_answer_in_one_stage(project: Project, tmp_path: Pa
 
 
 def test_a_stage_without_records_makes_none(project: Project, seeds: Path, tmp_path: Path) -> None:
-    text = "[[steps]]\nuse = 'check'\nlimits = {instruction_min = 900}\n[[steps]]\nuse = 'refine'\n[[steps]]\nuse = 'export'"
+    strict = "[[steps]]\nuse = 'check'\nlimits = {instruction_min = 900}\n"
+    text = f"{strict}[[steps]]\nuse = 'refine'\n[[steps]]\nuse = 'export'"
     report = cook(project, text, seeds, Hands(), tmp_path / "out.jsonl")
     assert [stage.out for stage in report.stages] == [6, 0, 0, 0]
     assert (tmp_path / "out.jsonl").read_text() == ""
