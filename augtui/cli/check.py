@@ -28,7 +28,9 @@ Dropped = Annotated[str | None, typer.Option(help="Write the dropped records her
 
 Judge = Annotated[
     str | None,
-    typer.Option(help="A model that scores what passes the rules: correctness, helpfulness, informativeness, factuality."),
+    typer.Option(
+        help="A model that scores what passes the rules: correctness, helpfulness, informativeness, factuality."
+    ),
 ]
 Least = Annotated[
     str | None, typer.Option(help="Least scores, 1 to 10: 7 for all, or correctness=8,factuality=6. Default: 6.")

@@ -27,7 +27,7 @@ from augtui.pipelines.recipes import execution, recipe
 from augtui.pipelines.recipes.execution import PipelineReport, StageReport
 from augtui.pipelines.recipes.workshop import Workshop
 from augtui.settings import Settings, load
-from augtui.store import costs, stages
+from augtui.store import stages
 from augtui.store.projects import Project, open_project
 
 
@@ -98,11 +98,11 @@ def cook(
         stop = stack.enter_context(Interruption())
         project = stack.enter_context(open_project(settings.project))
         supply = _supply(stack, project, file, field, format, limit)
-        pool = engines.Engines(settings, spent=_spent(project))
-        stop.engines = stack.enter_context(pool)
-        hands = _Hands(pool, stop, quiet=quiet)
+        hands = _Hands(engines.Engines(settings), stop, quiet=quiet)
         stack.callback(hands.close)
         workshop = Workshop(project, chosen, hands, given, output)
+        pool = hands.pool = engines.Engines(settings, spent=execution.spent_before(workshop, supply))
+        stop.engines = stack.enter_context(pool)
         if dry_run:
             from augtui.cli.forecast import show_forecast
 
@@ -116,12 +116,6 @@ def cook(
 
 def _project(flags: Mapping[str, object]) -> dict[str, object]:
     return {} if flags.get("project") is None else {"project": flags["project"]}
-
-
-def _spent(project: Project) -> float:
-    """Return what the project's unfinished runs have cost: a budget is for a whole pipeline, however often resumed."""
-    unfinished = project.read("SELECT id FROM runs WHERE status <> 'finished'")
-    return sum(costs.spent(project, row[0]) for row in unfinished)
 
 
 def _supply(

@@ -16,8 +16,8 @@ from augtui.cli.display import display_for
 from augtui.cli.sifting import Sieve
 from augtui.domain.annotation import CHECK, CLASSIFY
 from augtui.domain.records import Quarantined, digest
-from augtui.domain.taxonomy import OTHERS
 from augtui.domain.tasks import Task
+from augtui.domain.taxonomy import OTHERS
 from augtui.errors import EngineError, ExitCode
 from augtui.models import catalog
 from augtui.pipelines.augment import Augmentation, kind_of

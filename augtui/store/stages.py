@@ -89,7 +89,6 @@ def begin(project: Project, key: str, name: str, recipe: str, source: str) -> Pi
                 (key, db.storable(name), db.storable(recipe), db.storable(source), now, now),
             )
             (number,) = conn.execute("SELECT id FROM pipelines WHERE key = ?", (key,)).fetchone()
-            conn.execute("DELETE FROM pipeline_stages WHERE pipeline = ?", (number,))
             return Pipeline(number, found is not None, lock)
     except BaseException:
         lock.release()

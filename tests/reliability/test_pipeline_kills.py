@@ -1,4 +1,4 @@
-"""A pipeline killed a few times in every test run; the full campaign is `python -m tests.reliability.pipeline_kills`."""
+"""A pipeline killed a few times in every test run; the campaign is `python -m tests.reliability.pipeline_kills`."""
 
 from __future__ import annotations
 

@@ -23,7 +23,9 @@ def project() -> Iterator[Project]:
 
 
 def test_a_stage_gives_back_what_was_saved_in_order(project: Project) -> None:
-    fates = [Fated(r.id, "kept") if n % 3 else Fated(r.id, "dropped", f"length: {n} words") for n, r in enumerate(RECORDS)]
+    fates = [
+        Fated(r.id, "kept") if n % 3 else Fated(r.id, "dropped", f"length: {n} words") for n, r in enumerate(RECORDS)
+    ]
     number = stages.save(project, "k1", "check", {"a": 1}, "in", "out", fates, detail={"x": 2})
     assert [fated for _, fated in stages.fates(project, number)] == fates
     assert stages.outputs(project, number) == [r.id for n, r in enumerate(RECORDS) if n % 3]
@@ -68,7 +70,6 @@ def test_a_pipeline_is_one_row_that_one_process_holds(project: Project) -> None:
     assert stages.pipelines(project)[0].status == "interrupted", "its process is gone"
     again = stages.begin(project, "key", "paper", "[[steps]]", "seeds.jsonl")
     assert again.resumed and again.id == pipeline.id
-    assert stages.stages_of(project, again.id) == []
     stages.note(project, again, 0, number)
     stages.finish(project, again, "finished")
     assert [stage.id for stage in stages.stages_of(project, again.id)] == [number]
