@@ -11,19 +11,29 @@ from typer.core import TyperGroup
 
 from augtui import __version__
 from augtui.cli import (
+    balance,
     bench,
+    check,
+    classify,
+    decontaminate,
+    dedupe,
     expand,
     export,
     importing,
     models,
+    pairs,
     paths,
+    pipeline,
     project,
     pull,
     quantize,
     records,
     refine,
+    respond,
     runs,
     show,
+    trainset,
+    translate,
 )
 from augtui.errors import AugtuiError, ExitCode
 
@@ -86,6 +96,16 @@ app.add_typer(project.app, name="project")
 app.add_typer(records.app, name="records")
 app.command("refine")(refine.refine)
 app.command("expand")(expand.expand)
+app.command("respond")(respond.respond)
+app.command("pairs")(pairs.pairs)
+app.command("translate")(translate.translate)
+app.command("classify")(classify.classify)
+app.command("balance")(balance.balance)
+app.command("check")(check.check)
+app.command("dedupe")(dedupe.dedupe)
+app.command("decontaminate")(decontaminate.decontaminate)
+app.add_typer(pipeline.app, name="pipeline")
+app.command("trainset")(trainset.trainset)
 app.add_typer(runs.app, name="runs")
 app.add_typer(quantize.app, name="quantize")
 app.command("bench", cls=bench.Command)(bench.bench)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -26,6 +26,7 @@ def read(
     format: str | None = None,
     limit: int | None = None,
     stdin: BinaryIO | None = None,
+    see: Callable[[Any], None] | None = None,
     shape: str | None = None,
     choice: Choice = "first",
     encoding: str | None = None,
@@ -40,7 +41,8 @@ def read(
     `field` is the key or dotted path of the instruction; `format` is one of `formats.FORMATS`, by default
     told from the name and the content. `shape` is one of `shapes.SHAPES`, by default whatever names are usual.
     `choice` says which pairs of a conversation become records. `encoding` is that of the text, by default UTF-8,
-    or UTF-16 where a byte order mark says so. At most `limit` records are read.
+    or UTF-16 where a byte order mark says so. At most `limit` records are read. `see` is given each row's own value
+    before what becomes of it is yielded.
 
     Raises InputError, while it is iterated: the input as a whole cannot be read, holds no rows, or none of
     its first rows has an instruction field (the reports on those come first).
@@ -50,8 +52,17 @@ def read(
         format = "text"
     with streams.opened(source, stdin, encoding) as stream:
         rows = _rows(stream, field, format, layout)
+        if see is not None:
+            rows = _seen(rows, see)
         finder = Finder(field, layout, choice)
         yield from _records(_judged(rows, finder, field, layout, stream.name), limit, stream.name)
+
+
+def _seen(rows: readers.Rows, see: Callable[[Any], None]) -> readers.Rows:
+    for row in rows:
+        if isinstance(row, readers.Row):
+            see(row.value)
+        yield row
 
 
 def _rows(stream: streams.Stream, field: str | None, stated: str | None, layout: Shape) -> readers.Rows:
