@@ -34,13 +34,13 @@ BROKEN = [
     ("truncation", Record("Tell me more", LONG + "Then they ate bread, cheese,")),
     ("truncation", Record("Write code", "Here it is:\n```python\nprint(1)")),
     ("truncation", Record("Tell me more", "short", extra={"finish_reason": "length"})),
-    ("truncation", Record("Report", LONG * 3 + "At the end of it all the chairman thanked everybody and then he simply walked")),
+    ("truncation", Record("Report", LONG * 3 + "At the end of it all the chairman thanked all and then he walked")),
     ("repetition", Record("Write a poem", "the sea is blue and " * 20)),
     ("repetition", Record("Write a poem", LONG + "again " * 30)),
     ("repetition", Record("写一首诗", "大海啊大海。" * 20)),
-    ("language", Record("写一首关于大海的诗，要押韵", "The sea is wide and blue, and the waves roll in from far away.")),
+    ("language", Record("写一首关于大海的诗，要押韵", "The sea is wide and blue, and the waves roll in from far.")),
     ("language", Record("Write a poem about the sea for me", "大海很蓝，浪花从远方涌来，拍打着岸边的礁石。")),
-    ("language", Record("Explain how the tides work", "Les marées sont causées par la lune et le soleil dans les océans.")),
+    ("language", Record("Explain how the tides work", "Les marées sont causées par la lune et par le soleil.")),
     ("copy", Record("Write a poem about the sea", "Write a poem about the sea.")),
     ("self-instruct-length", Record("Be nice, please")),
     ("self-instruct-length", Record("word " * 151)),
@@ -65,13 +65,13 @@ def test_a_broken_rule_is_named_with_what_is_wrong(rule: str, record: Record) ->
 
 
 FINE = [
-    Record("Write a letter to a friend", "Dear Ann,\n\nI'm sorry that I missed your party. I can come on Monday.\n\nYours,\nBob"),
+    Record("Write a letter to a friend", "Dear Ann,\n\nI'm sorry that I missed your party. I can come.\n\nYours,\nBob"),
     Record("Give an apology", "Sorry for the delay! We will send it today."),
     Record("What is AI?", "An AI language model is a program that predicts text. It can answer questions."),
     Record("Translate to Chinese: the sea is wide and blue today", "今天大海又宽又蓝，天气也很好。"),
     Record("把这句话翻译成英文：大海很蓝", "The sea is very blue today and it is wide."),
     Record("用英语介绍一下大海", "The sea is wide and blue, and many fish live in the deep water."),
-    Record("List fruits", "1. Apples\n2. Pears\n3. Plums and other stone fruits that one can eat in summer or in autumn"),
+    Record("List fruits", "1. Apples\n2. Pears\n3. Plums and other stone fruits that one eats in autumn"),
     Record("Write a tweet", LONG * 2 + "Join us! #budget #committee #monday"),
     Record("Write a dialogue between a user and a bot", "User: Hi!\nBot: Hello, how can I help you?\nUser: I am lost."),
     Record("Wrap the answer in <answer></answer> tags, please", "42"),
@@ -141,6 +141,21 @@ def test_any_text_is_judged(instruction: str, response: str | None) -> None:
 
 
 def test_hostile_texts_take_no_time() -> None:
-    for text in ("I'm sorry " * 50_000, "as an ai " * 50_000, "# " * 100_000, "a" * 1_000_000, "<" * 100_000,
-                 "我" * 200_000, "\n" * 500_000, "Human: " * 50_000, "{{ " * 100_000, "- , " * 100_000):  # fmt: skip
+    for unit in (
+        "I'm sorry ",
+        "as an ai ",
+        "# ",
+        "#",
+        "a",
+        "<",
+        "我",
+        "\n",
+        "\n#",
+        " ",
+        "Human: ",
+        "{{ ",
+        "- , ",
+        "``` ",
+    ):
+        text = unit * (100_000 // len(unit))
         rules.decide(Record(text, text), GROUPS["all"])

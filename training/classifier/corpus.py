@@ -48,6 +48,8 @@ HELD_OUT = {
     "blind_zh": "collect/alpaca_zh_demo.json",
 }
 """Label file -> data file that the classifier is tested on and never trained on."""
+BLIND = ("blind_en", "blind_zh")
+"""Those that nobody had read before the classifier's words and prompts were written."""
 
 
 def labels(name: str) -> dict[int, str]:

@@ -68,7 +68,8 @@ def test_the_report_counts_right() -> None:
     model = train.packed(*train.train(examples))
     tests = [Labelled("Calculate 3 + 4 * 5", "Math", "a"), Labelled("Who sang this song?", "Math", "b")]
     report = train.evaluated(model, tests, examples)
-    assert report["accuracy"] == 0.5
+    assert report["seen"]["accuracy"] == 0.5
+    assert report["blind"] == {"prompts": 0, "accuracy": None, "among_first_three": None, "at_threshold": []}
     assert report["by_source"] == {"a": {"prompts": 1, "accuracy": 1.0}, "b": {"prompts": 1, "accuracy": 0.0}}
     assert report["confused_most"] == [{"is": "Math", "called": "Music", "prompts": 1}]
     json.dumps(report)
