@@ -61,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def measured(records: Sequence[Record], likeness: Likeness, rounds: int) -> dict[str, object]:
     """Return the seconds of augtui and of a loop on the same rows, and their ratio by round."""
-    mine, theirs = [], []
+    mine: list[float] = []
+    theirs: list[float] = []
     for number in range(rounds):
         parts = [(mine, lambda: ours(records)), (theirs, lambda: loop(records, likeness))]
         found = []

@@ -54,7 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def matrix(counts: Sequence[dict[int, float]], idf: np.ndarray, columns: dict[int, int]) -> torch.Tensor:
     """Return the texts as sparse rows of length 1, shape (texts, columns)."""
-    rows, places, values = [], [], []
+    rows: list[int] = []
+    places: list[int] = []
+    values: list[float] = []
     for row, found in enumerate(counts):
         raw = {columns[bucket]: value(count) * float(idf[bucket]) for bucket, count in found.items()}
         norm = math.sqrt(sum(part * part for part in raw.values())) or 1.0
