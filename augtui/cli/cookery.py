@@ -93,6 +93,8 @@ def cook(
     settings = load(**{**chosen.settings, **given, **_project(flags)})
     if output is not None and not dry_run:
         export.require_writable(output)
+        if file is not None and Path(output).exists() and Path(file).exists() and Path(output).samefile(file):
+            raise UsageError("the output is the input", hint="Give another file with -o.")
     started = time.monotonic()
     with ExitStack() as stack:
         stop = stack.enter_context(Interruption())

@@ -25,7 +25,11 @@ SEEDS = [
     {"id": "s2", "instruction": "How do bees find their way home?", "output": "By the sun and by what they see."},
     {"id": "s3", "instruction": "List 12 words that rhyme with light.", "output": "Night, sight, bright and so on."},
     {"id": "s4", "instruction": "Which wood is best for a violin, and why?", "output": "Spruce, since it is stiff."},
-    {"id": "s5", "instruction": "Give me a recipe for bread without yeast.", "output": "Flour, soda, buttermilk, salt."},
+    {
+        "id": "s5",
+        "instruction": "Give me a recipe for bread without yeast.",
+        "output": "Flour, soda, buttermilk, salt.",
+    },
     {"id": "s6", "instruction": "Explain to a child what a loan is.", "output": "Something that you give back."},
 ]
 WORDS = ("lake", "tower", "garden", "castle", "harbour", "island", "forest", "mill", "chapel", "market", "tunnel")
