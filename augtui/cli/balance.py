@@ -123,7 +123,8 @@ def _figures(plan: Plan, *, json: bool) -> dict[str, Any]:
             "to_expand": sum(expanded.values()),
             "classes": {
                 name: {
-                    "present": count, "target": plan.targets.get(name, 0), "rows": taken[name], "expand": expanded[name],
+                    "present": count, "target": plan.targets.get(name, 0),
+                    "rows": taken[name], "expand": expanded[name],
                 }
                 for name, count in plan.present.items()
             },

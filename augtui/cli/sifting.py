@@ -125,8 +125,8 @@ class Sieve:
         """Write the kept rows to `output` (None: stdout), the dropped ones, if they are wanted, to `dropped`.
 
         Under `augtui` each row has the `common` facts, its line, and its decision's detail as `shown` puts it.
-        With `report` the rows in `dropped` are the decisions alone, without the fields of the input. `times` is how often
-        each kept row is written; a repeated one has the number of its copy, from 0, and of all.
+        With `report` the rows in `dropped` are the decisions alone, without the fields of the input. `times` is how
+        often each kept row is written; a repeated one has the number of its copy, from 0, and of all.
         """
         with ExitStack() as stack:
             keep = self._writer(stack, output) if output is not None else print_row

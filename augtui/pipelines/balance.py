@@ -1,7 +1,7 @@
 """Balance: task-aware sampling (section 3.1.1), so that each class of tasks has its share of the data.
 
-The default shares are those of `augtui.domain.taxonomy`. They are renormalised over the classes that are present, and the
-rows are apportioned by largest remainders, so that every present class is within one row of its share.
+The default shares are those of `augtui.domain.taxonomy`. They are renormalised over the classes that are present, and
+the rows are apportioned by largest remainders, so that every present class is within one row of its share.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from augtui.pipelines.decisions import Progress, no_progress
 
 Shortage = Literal["repeat", "less", "expand"]
 SHORTAGES: Final[tuple[Shortage, ...]] = get_args(Shortage)
-"""What becomes of a class with too few rows: they are repeated; it stays short; or it is told which of them to expand."""
+"""What becomes of a class with too few rows: they are repeated; it stays short; or it is said which to expand."""
 
 OVER: Final = "more than its class's share"
 NO_SHARE: Final = "its class has no share"

@@ -174,7 +174,8 @@ _LEAST_SPOKEN: Final = 8
 _HAN = re.compile("[\u3400-\u9fff]")
 _LONGER_WORD = re.compile(r"[^\W\d_]{3,}")
 _CODE = re.compile(
-    r"^\s*(?:def|class|import|from|function|const|let|var|public|#include|return|for|if)\b.*[:;{)]?$|[;{}]\s*$", re.M
+    r"^[ \t]*(?:def|class|import|from|function|const|let|var|public|#include|return|for|if)\b|[;{}][ \t]*$",
+    re.MULTILINE,
 )
 
 
@@ -231,16 +232,16 @@ def _looping(words: Sequence[str]) -> int:
 
 
 _TEMPLATE = re.compile(
-    r"#+\s*(?:given|created|rewritten)\s+(?:instruction|prompt)\s*#*|#+\s*(?:refined|user'?s)\s+prompt\s*#*\s*:?"
-    r"|^\s*#{2,}\s*(?:instruction|response|input|output|question|answer|system|user|human|assistant)\s*:"
+    r"(?<!#)#+\s*(?:given|created|rewritten)\s+(?:instruction|prompt)\s*#*|(?<!#)#+\s*(?:refined|user'?s)\s+prompt\s*#*\s*:?"
+    r"|^[ \t]*(?<!#)#{2,}[ \t]*(?:instruction|response|input|output|question|answer|system|user|human|assistant)\s*:"
     r"|<\|(?:im_start|im_end|endoftext|system|user|assistant|eot_id|start_header_id)\|>|\[/?INST\]|<</?SYS>>|<start_of_turn>"
     r"|</?(?:answer|instruction|response|output)>|\{\{\s*(?:instruction|input|response|prompt|question)\s*\}\}"
     r"|below is an instruction that describes a task|\[(?:instruction|response|insert [^\]\n]{1,40} here)\]"
-    r"|^\s*(?:human|assistant|user|bot)\s*[:：]\s",
+    r"|^[ \t]*(?:human|assistant|user|bot)\s*[:：]\s",
     re.IGNORECASE | re.MULTILINE,
 )
 _SPOKEN = re.compile(r"(?:human|assistant|user|bot)\s*[:：]\s", re.IGNORECASE)
-_SPEAKER = re.compile(r"^\s*[^\W\d][\w ]{0,30}[:：]\s", re.MULTILINE)
+_SPEAKER = re.compile(r"^[ \t]*[^\W\d][\w ]{0,30}[:：]\s", re.MULTILINE)
 
 
 def _template(record: Record, limits: Limits) -> str | None:
@@ -259,10 +260,18 @@ def _template(record: Record, limits: Limits) -> str | None:
     return None
 
 
+_COMPARED: Final = 20_000
+"""Characters."""
+
+
 def _copy(record: Record, limits: Limits) -> str | None:
     if record.response is None:
         return None
-    likeness = rouge_l(record.instruction, record.response)
+    # The beginnings of two copies are copies, and soon compared.
+    asked, answered = record.instruction[:_COMPARED], record.response[:_COMPARED]
+    if abs(len(record.instruction) - len(record.response)) > max(len(asked), len(answered)):
+        return None
+    likeness = rouge_l(asked, answered)
     return f"the response repeats the instruction: ROUGE-L {likeness:.2f}" if likeness >= limits.copy else None
 
 

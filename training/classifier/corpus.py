@@ -30,6 +30,8 @@ TRAINED = {
     "dolly": "train/dolly_6400_instructions.jsonl",
     "llms_from_scratch": "train/instruction_data_1100.json",
     "oasst1_zh": "collect/oasst1_sft_zh.json",
+    "user_oriented": "seeds/self_instruct_user_oriented.jsonl",
+    "easydistill_seeds": "seeds/easydistill_seed_instructions_30.jsonl",
 }
 """Label file -> data file, all of licences that allow a trained model to be passed on."""
 WHOLE = {
@@ -40,14 +42,14 @@ WHOLE = {
 }
 """Files of one class, and how many of their records are enough of it, at even distances."""
 HELD_OUT = {
-    "user_oriented": "seeds/self_instruct_user_oriented.jsonl",
     "alpaca_cleaned": "collect/alpaca_cleaned_1000.json",
     "alpaca_zh": "collect/alpaca_zh_demo.json",
-    "easydistill_seeds": "seeds/easydistill_seed_instructions_30.jsonl",
     "blind_en": "collect/alpaca_cleaned_1000.json",
     "blind_zh": "collect/alpaca_zh_demo.json",
 }
 """Label file -> data file that the classifier is tested on and never trained on."""
+BLIND = ("blind_en", "blind_zh")
+"""Those that nobody had read before the classifier's words and prompts were written."""
 
 
 def labels(name: str) -> dict[int, str]:
