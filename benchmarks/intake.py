@@ -14,12 +14,13 @@ import itertools
 import json
 import lzma
 import os
-import resource
 import shutil
+import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -38,7 +39,7 @@ class Measured:
     cpu_seconds: float
     """User and system time."""
     peak_mb: float
-    """Most resident memory, in 10^6 bytes."""
+    """Most resident memory of the process and its children together, in 10^6 bytes."""
     rows: int
     database_mb: float
 
@@ -62,41 +63,70 @@ def write(path: Path, source: Path, count: int) -> None:
 
 def import_with_augtui(path: Path, folder: Path, count: int) -> Measured:
     command = [sys.executable, "-m", "augtui", "import", str(path), "-p", "bench", "-q"]
-    seconds, usage = _run(command, {"AUGTUI_HOME": str(folder)})
-    return _measured("augtui import", seconds, usage, folder / "projects" / "bench.db", "records", count)
+    run = _run(command, {"AUGTUI_HOME": str(folder)})
+    return _measured("augtui import", run, folder / "projects" / "bench.db", "records", count)
 
 
 def import_with_sqlite_utils(path: Path, folder: Path, count: int) -> Measured:
     database = folder / "bench.db"
     tool = Path(sys.executable).with_name("sqlite-utils")
-    seconds, usage = _run([str(tool), "insert", str(database), "rows", str(path), "--nl"], {})
-    return _measured("sqlite-utils insert", seconds, usage, database, "rows", count)
+    run = _run([str(tool), "insert", str(database), "rows", str(path), "--nl"], {})
+    return _measured("sqlite-utils insert", run, database, "rows", count)
 
 
-def _run(command: list[str], environment: dict[str, str]) -> tuple[float, resource.struct_rusage]:
+def _run(command: list[str], environment: dict[str, str]) -> tuple[float, float, float]:
+    """Run a command; return its seconds, its CPU seconds and its peak of memory in MB, its children's included."""
     started = time.monotonic()
     child = subprocess.Popen(command, env={**os.environ, **environment})
+    watch = _Memory(child.pid)
+    watch.start()
     _, status, usage = os.wait4(child.pid, 0)
     seconds = time.monotonic() - started
+    watch.ended.set()
+    watch.join()
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         raise SystemExit(f"{command[0]} ended with {child.returncode}")
-    return seconds, usage
+    return seconds, usage.ru_utime + usage.ru_stime, watch.peak / 1e6
 
 
-def _measured(
-    tool: str, seconds: float, usage: resource.struct_rusage, database: Path, table: str, count: int
-) -> Measured:
-    import sqlite3
+class _Memory(threading.Thread):
+    """Adds up the resident memory of a process and its children, every 50 ms (proc_pid_status(5))."""
 
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self.ended = threading.Event()
+        self.peak = 0
+        """Bytes."""
+        self._pid = pid
+
+    def run(self) -> None:
+        while not self.ended.wait(0.05):
+            self.peak = max(self.peak, sum(_resident(pid) for pid in _family(self._pid)))
+
+
+def _family(pid: int) -> list[int]:
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return [pid]
+    return [pid, *(other for child in children for other in _family(int(child)))]
+
+
+def _resident(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError):
+        return 0
+
+
+def _measured(tool: str, run: tuple[float, float, float], database: Path, table: str, count: int) -> Measured:
     conn = sqlite3.connect(database)
     (found,) = conn.execute(f"SELECT COUNT(*) FROM {table}").fetchone()
     conn.close()
     if found != count:
         raise SystemExit(f"{tool} put in {found} rows of {count}")
-    unit = 1 if sys.platform == "darwin" else 1024
-    size = database.stat().st_size / 1e6
-    return Measured(tool, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit / 1e6, found, size)
+    return Measured(tool, *run, found, database.stat().st_size / 1e6)
 
 
 def main() -> None:
@@ -120,9 +150,9 @@ def main() -> None:
                 found.append(measure(path, folder, wanted.rows))
                 shutil.rmtree(folder)
                 last = found[-1]
+                rate = f"{last.seconds:7.1f} s  {last.rows / last.seconds:9,.0f} rows/s  cpu {last.cpu_seconds:6.1f} s"
                 print(
-                    f"{last.tool:<20} {last.seconds:7.1f} s  {last.rows / last.seconds:9,.0f} rows/s"
-                    f"  cpu {last.cpu_seconds:6.1f} s  peak {last.peak_mb:5.0f} MB  database {last.database_mb:6.0f} MB",
+                    f"{last.tool:<20} {rate}  peak {last.peak_mb:5.0f} MB  database {last.database_mb:5.0f} MB",
                     flush=True,
                 )
     medians = {

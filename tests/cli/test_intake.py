@@ -69,6 +69,15 @@ def test_a_file_is_exported_without_a_project(file: Path, home: Path) -> None:
     assert not (home / "projects").exists()
 
 
+def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
+    path = tmp_path / "many.jsonl"
+    path.write_text("".join(json.dumps({"instruction": f"Say {n}", "output": "x" * 500}) + "\n" for n in range(5000)))
+    command = f"{sys.executable} -m augtui export --file {path} --as messages -q | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(done.stdout.splitlines()) == 1
+
+
 def test_lines_that_are_none_are_told_by_number(tmp_path: Path) -> None:
     data = b'{"instruction": "a"}\n{broken\n\n{"instruction": "b\xff"}\n{"instruction": ""}\n'
     done = augtui("import", "-", "--json", stdin=data)

@@ -17,7 +17,8 @@ import pytest
 from augtui.domain.records import Record
 from augtui.errors import InputError, StoreError
 from augtui.pipelines import collect, imports, source
-from augtui.pipelines.imports import Reading, Summary, import_source
+from augtui.pipelines.import_rows import Reading
+from augtui.pipelines.imports import Summary, import_source
 from augtui.store import browse, dataset, items, projects, runs
 from augtui.store.projects import Project
 
@@ -104,11 +105,11 @@ def test_a_file_that_cannot_be_read_is_told_and_may_be_tried_again(tmp_path: Pat
 
 CHILD = """
 import sys
-from augtui.pipelines import imports, source
+from augtui.pipelines import import_rows, imports, source
 from augtui.store.projects import open_project
 imports.BATCH_ROWS = 25
 with open_project("demo") as project, source.opened(sys.argv[1]) as opened:
-    summary = imports.import_source(project, opened, imports.Reading(),
+    summary = imports.import_source(project, opened, import_rows.Reading(),
                                     see=lambda s: print(s.records, flush=True))
     print("end", summary.added, flush=True)
 """
@@ -163,6 +164,35 @@ def test_two_processes_import_side_by_side_and_never_one_file_twice(tmp_path: Pa
         assert dataset.count(project) == 2400
         assert project.read("SELECT COUNT(*) FROM sources") == [(2400,)]
         assert project.integrity() == []
+
+
+def test_a_full_disk_loses_nothing_and_the_import_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(lines(1001))
+    monkeypatch.setattr(imports, "BATCH_ROWS", 50)
+    with projects.open_project("demo") as project:
+        (pages,) = project.read("PRAGMA page_count")[0]
+        project.conn.execute(f"PRAGMA max_page_count={pages + 60}")
+        with pytest.raises(StoreError, match="no room left"):
+            run_import(project, path)
+        kept = dataset.count(project)
+        assert 0 < kept < 1000
+        assert kept % 50 == 0
+        assert project.integrity() == []
+        project.conn.execute("PRAGMA max_page_count=1000000")
+        summary = run_import(project, path)
+        assert (summary.records, summary.added, summary.quarantined) == (1000, 1000, 1)
+        assert dataset.count(project) == 1000
+
+
+def test_a_pipe_and_a_fifo_are_imported_by_their_content(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(lines(11))
+    with projects.open_project("demo") as project:
+        with path.open("rb") as stdin, source.opened("-", stdin) as opened:
+            assert import_source(project, opened, Reading()).added == 10
+        with path.open("rb") as stdin, source.opened("-", stdin) as opened:
+            assert import_source(project, opened, Reading()).known
 
 
 def test_one_file_at_a_time(tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ def _of_record(record: ListedRecord, family_name: str, maker: Mapping[str, Any])
 def _reviewed(row: TrainingRow, task: str, review: Review) -> TrainingRow | None:
     if review.verdict == "rejected":
         return None
-    if review.text is None:
+    if review.verdict != "edited" or review.text is None:
         return row
     provenance = {**row.provenance, "edited": review.created_at}
     match task:

@@ -70,7 +70,9 @@ def test_a_project_gives_its_records_with_families_and_where_they_came_from(proj
         ({"search": "100%_"}, 0),
         ({"answered": False}, 1),
         ({"run": 3}, 1),
-        ({"language": "en"}, 0),
+        ({"language": "en"}, 8),
+        ({"language": "none"}, 1),
+        ({"language": "other"}, 0),
     ],
     ids=str,
 )
