@@ -151,7 +151,7 @@ def _by_coverage(job: Job, supply: Supply) -> Iterator[Planned]:
 
 
 def _with_counterparts(job: Job, supply: Supply) -> Iterator[Planned]:
-    """Plan each record, with its translation as context where the input has it: the row of its id in the other language.
+    """Plan each record; its translation is its context where the input has it: the row of its id in the other language.
 
     The languages are English and Chinese.
     """
