@@ -180,6 +180,10 @@ def test_a_pipeline_on_the_command_line(tmp_path: Path) -> None:
     assert told["items"] == 0
     shown = augtui("pipeline", "show", "1")
     assert "expand" in shown.stdout and "finished" in shown.stdout
+    fates = lines(augtui("pipeline", "show", "1", "--stage", "refine").stdout)
+    assert {line["fate"] for line in fates} <= {"kept", "made", "dropped"}
+    assert all(line["reason"] == "refined" for line in fates if line["fate"] == "dropped")
+    assert "Did you mean 'refine'?" in augtui("pipeline", "show", "1", "--stage", "refin").stderr
     listed = augtui("pipeline", "ls")
     assert "paper" in listed.stdout and "finished" in listed.stdout
 
