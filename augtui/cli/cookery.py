@@ -21,7 +21,7 @@ from augtui.errors import EngineError, ExitCode, InputError, UsageError
 from augtui.models.catalog import Model
 from augtui.pipelines import export, source
 from augtui.pipelines.augment import Augmentation, Summary
-from augtui.pipelines.choices import one_of
+from augtui.pipelines.choices import nearest, one_of
 from augtui.pipelines.planning import Input, Stored, Supply
 from augtui.pipelines.recipes import execution, recipe
 from augtui.pipelines.recipes.execution import PipelineReport, StageReport
@@ -29,6 +29,7 @@ from augtui.pipelines.recipes.workshop import Workshop
 from augtui.settings import Settings, load
 from augtui.store import stages
 from augtui.store.projects import Project, open_project
+from augtui.store.stages import StageRow
 
 
 class _Hands:
@@ -93,6 +94,8 @@ def cook(
     settings = load(**{**chosen.settings, **given, **_project(flags)})
     if output is not None and not dry_run:
         export.require_writable(output)
+        if file is not None and Path(output).exists() and Path(file).exists() and Path(output).samefile(file):
+            raise UsageError("the output is the input", hint="Give another file with -o.")
     started = time.monotonic()
     with ExitStack() as stack:
         stop = stack.enter_context(Interruption())
@@ -212,8 +215,8 @@ def listed(project_name: str | None, *, json: bool) -> None:
         print(f"{row.id:>4}  {excerpt(row.name, 16):<16} {row.status:<11} {when}  {where}")
 
 
-def shown(name: str, project_name: str | None, *, json: bool) -> None:
-    """Print a recipe's text, or the stages of the pipeline of that number."""
+def shown(name: str, project_name: str | None, stage: str | None, *, json: bool) -> None:
+    """Print a recipe's text, or the stages of the pipeline of that number, or the records of one stage."""
     if not name.isdigit():
         chosen = recipe.load(name)
         steps = [{"name": step.name, "use": step.kind.name, **step.options} for step in chosen.steps]
@@ -227,6 +230,9 @@ def shown(name: str, project_name: str | None, *, json: bool) -> None:
         if found is None:
             raise UsageError(f"there is no pipeline {name}", hint="See: augtui pipeline ls")
         rows = stages.stages_of(project, found.id)
+        if stage is not None:
+            _print_fates(project, rows, stage)
+            return
         reports = [
             StageReport(place, row.step, row.step, row.kept + row.dropped, row.kept, row.made, row.dropped,
                         stages.reasons(project, row.id), row.detail, True)
@@ -241,6 +247,18 @@ def shown(name: str, project_name: str | None, *, json: bool) -> None:
     print(f"pipeline {found.id}: {visible(found.name)} · {found.status} · {visible(found.source)}")
     for report in reports:
         print(f"{report.place:>3}  {told(report).removesuffix(' · done before')}")
+
+
+def _print_fates(project: Project, rows: Sequence[StageRow], wanted: str) -> None:
+    names = [row.step for row in rows]
+    place = int(wanted) if wanted.isdigit() else names.index(wanted) if wanted in names else -1
+    if not 0 <= place < len(rows):
+        raise UsageError(f"the pipeline has no stage {wanted!r}", hint=nearest(wanted, names))
+    for _, fated in stages.fates(project, rows[place].id):
+        (record,) = stages.fetch_records(project, [fated.record_id])
+        line = {"record": fated.record_id, "fate": fated.fate, "reason": fated.reason}
+        # ASCII only: what a data set says must not reach a terminal as control characters.
+        print(encoder.dumps({**line, "instruction": record.instruction, "response": record.response}))
 
 
 def make_trainset(

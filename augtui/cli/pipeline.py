@@ -62,9 +62,14 @@ def ls(project: options.Project = None, json: options.Json = False) -> None:
     listed(project, json=json)
 
 
+Stage = Annotated[
+    str | None, typer.Option(help="What became of each record in this stage, as JSON lines: its name, or its place.")
+]
+
+
 @app.command("show")
-def show(recipe: Recipe, project: options.Project = None, json: options.Json = False) -> None:
+def show(recipe: Recipe, stage: Stage = None, project: options.Project = None, json: options.Json = False) -> None:
     """Show a recipe's text, or by its number a pipeline of the project, stage by stage."""
     from augtui.cli.cookery import shown
 
-    shown(recipe, project, json=json)
+    shown(recipe, project, stage, json=json)

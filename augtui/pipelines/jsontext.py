@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
 from typing import Any, Final, Never
 
 DEPTH_LIMIT: Final = 100
@@ -42,7 +43,7 @@ def _finite(literal: str) -> float:
 
 DECODER: Final = json.JSONDecoder(parse_constant=_constant, parse_float=_finite)
 
-_SCAN: Final = DECODER.scan_once
+_SCAN: Final[Callable[[str, int], tuple[Any, int]]] = DECODER.scan_once  # type: ignore[attr-defined]
 
 SHAPE_DECODER: Final = json.JSONDecoder(
     parse_constant=lambda _: None, parse_float=lambda _: None, parse_int=lambda _: None

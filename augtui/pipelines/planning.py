@@ -151,8 +151,10 @@ def _by_coverage(job: Job, supply: Supply) -> Iterator[Planned]:
 
 
 def _with_counterparts(job: Job, supply: Supply) -> Iterator[Planned]:
-    """Plan each record, with its translation as its context where the input has it: a row of the same id in the other
-    of the two languages."""
+    """Plan each record; its translation is its context where the input has it: the row of its id in the other language.
+
+    The languages are English and Chinese.
+    """
     languages: dict[str | int, set[str]] = {}
     for outcome in supply.given():
         if not isinstance(outcome, Quarantined) and outcome[0].source_id is not None:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.engines.http import fakeserver
 from tests.engines.http.fakeserver import Ask, Deed, FakeServer
+from tests.pipelines.recipes import kitchen
 from tests.pipelines.steps.bench import write
 
 ROWS = [
@@ -164,8 +165,7 @@ def test_training_sets_from_a_file_and_from_a_project(tmp_path: Path) -> None:
 
 
 def test_a_pipeline_on_the_command_line(tmp_path: Path) -> None:
-    rows = [{"instruction": f"Describe place number {n}.", "output": f"Place {n} is old."} for n in range(4)]
-    path, out = write(tmp_path / "seeds.jsonl", rows), tmp_path / "out.jsonl"
+    path, out = write(tmp_path / "seeds.jsonl", kitchen.SEEDS[:4]), tmp_path / "out.jsonl"
     fast = ["--max-tokens", "24", "--retries", "0", "--slots", "4", "--set", "pairs.count=2", "--set", "expand.count=1"]
     done = augtui("pipeline", "run", "paper", "--file", path, "-o", out, "--json", *fast)
     assert done.returncode == 0, done.stderr
@@ -180,6 +180,10 @@ def test_a_pipeline_on_the_command_line(tmp_path: Path) -> None:
     assert told["items"] == 0
     shown = augtui("pipeline", "show", "1")
     assert "expand" in shown.stdout and "finished" in shown.stdout
+    fates = lines(augtui("pipeline", "show", "1", "--stage", "refine").stdout)
+    assert {line["fate"] for line in fates} <= {"kept", "made", "dropped"}
+    assert all(line["reason"] == "refined" for line in fates if line["fate"] == "dropped")
+    assert "Did you mean 'refine'?" in augtui("pipeline", "show", "1", "--stage", "refin").stderr
     listed = augtui("pipeline", "ls")
     assert "paper" in listed.stdout and "finished" in listed.stdout
 

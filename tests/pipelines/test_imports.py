@@ -17,7 +17,8 @@ import pytest
 from augtui.domain.records import Record
 from augtui.errors import InputError, StoreError
 from augtui.pipelines import collect, imports, source
-from augtui.pipelines.imports import Reading, Summary, import_source
+from augtui.pipelines.import_rows import Reading
+from augtui.pipelines.imports import Summary, import_source
 from augtui.store import browse, dataset, items, projects, runs
 from augtui.store.projects import Project
 
@@ -104,11 +105,11 @@ def test_a_file_that_cannot_be_read_is_told_and_may_be_tried_again(tmp_path: Pat
 
 CHILD = """
 import sys
-from augtui.pipelines import imports, source
+from augtui.pipelines import import_rows, imports, source
 from augtui.store.projects import open_project
 imports.BATCH_ROWS = 25
 with open_project("demo") as project, source.opened(sys.argv[1]) as opened:
-    summary = imports.import_source(project, opened, imports.Reading(),
+    summary = imports.import_source(project, opened, import_rows.Reading(),
                                     see=lambda s: print(s.records, flush=True))
     print("end", summary.added, flush=True)
 """

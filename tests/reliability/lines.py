@@ -27,7 +27,7 @@ from typing import Any
 
 from augtui.errors import InputError
 from augtui.pipelines import imports, source
-from augtui.pipelines.imports import Reading
+from augtui.pipelines.import_rows import Reading
 from augtui.store import dataset
 from augtui.store.projects import Project, open_project
 

@@ -60,7 +60,7 @@ class Balancing(Making):
         see = self.workshop.progress(self.step.name, "labelling")
         names = [label.name for label in balance.labels(records, None, see, self._shares())]
         size, shortage = self.options["size"] or len(ids), self.options["shortage"]
-        chosen = "expand" if shortage == "expand" else "less"
+        chosen: balance.Shortage = "expand" if shortage == "expand" else "less"
         plan = balance.plan(names, size, self._shares(), chosen, self.settings().seed)
         fates = [
             Fated(record_id, "kept") if times else Fated(record_id, "dropped", f"{plan.reason(place)}: {names[place]}")

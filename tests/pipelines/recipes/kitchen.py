@@ -21,8 +21,16 @@ from augtui.store.projects import Project
 from tests.engines.scripted import ScriptedEngine
 
 SEEDS = [
-    {"id": f"s{n}", "instruction": f"Describe the {n} oldest bridges of river number {n}.", "output": f"There are {n}."}
-    for n in range(11, 17)
+    {"id": "s1", "instruction": "Describe the oldest bridge of Prague in a few words.", "output": "It is of stone."},
+    {"id": "s2", "instruction": "How do bees find their way home?", "output": "By the sun and by what they see."},
+    {"id": "s3", "instruction": "List 12 words that rhyme with light.", "output": "Night, sight, bright and so on."},
+    {"id": "s4", "instruction": "Which wood is best for a violin, and why?", "output": "Spruce, since it is stiff."},
+    {
+        "id": "s5",
+        "instruction": "Give me a recipe for bread without yeast.",
+        "output": "Flour, soda, buttermilk, salt.",
+    },
+    {"id": "s6", "instruction": "Explain to a child what a loan is.", "output": "Something that you give back."},
 ]
 WORDS = ("lake", "tower", "garden", "castle", "harbour", "island", "forest", "mill", "chapel", "market", "tunnel")
 

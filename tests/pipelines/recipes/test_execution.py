@@ -58,10 +58,10 @@ def test_the_papers_recipe_from_seeds_to_a_training_set(project: Project, seeds:
     assert by_name["pairs"].made > 0
     assert by_name["refine"].reasons == {"refined": by_name["refine"].made}
     lines = [json.loads(line) for line in out.read_text().splitlines()]
-    assert len(lines) == by_name["export"].out > 6
+    assert len(lines) == by_name["export"].out >= 6
     assert all([turn["role"] for turn in line["messages"]] == ["user", "assistant"] for line in lines)
     told = {line["messages"][1]["content"] for line in lines}
-    assert told >= {row["output"] for row in kitchen.SEEDS}, "ground truth stays"
+    assert told >= {row["output"] for row in kitchen.SEEDS}, "ground truth stays, with the refined instructions too"
 
 
 def test_each_record_can_be_traced_to_its_seed(project: Project, seeds: Path, tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_a_judge_drops_what_it_scores_low_and_rules_come_first(project: Project,
     def judge(request: Any) -> str:
         asked = request.messages[-1].content
         scores = {"evidence": "e", "correctness": 9, "helpfulness": 9, "informativeness": 9, "factuality": 9}
-        return json.dumps(scores | ({"factuality": 2} if "number 12" in asked else {}))
+        return json.dumps(scores | ({"factuality": 2} if "12 words" in asked else {}))
 
     rows = [
         *kitchen.SEEDS,

@@ -49,9 +49,9 @@ def test_what_is_finished_is_done_and_what_is_recorded_is_told(project: Project,
     hands = Hands()
     found = told(project, PAPER, seeds, hands)
     assert {step.basis for name, step in found.items() if name != "export"} == {"done"}
+    assert hands.asked == 0
     more = write(tmp_path / "more.jsonl", [*kitchen.SEEDS, {"instruction": "Describe a moor.", "output": "It is wet."}])
     found = told(project, PAPER, more, hands)
-    assert hands.asked == 0
     assert (found["expand"].basis, found["expand"].items) == ("recorded", 14)
     assert 7 < found["expand"].out < 7 + 14
 
