@@ -1,4 +1,4 @@
-"""Fetches one model into the hub's cache: lists, chooses, resumes, proves, links. Only a child process imports this.
+"""Fetches one model into the hub's cache: resumes, proves, links. Only a child process imports this.
 
 `huggingface_hub` (2.4, measured) begins a killed download from zero and leaves an orphan behind; so the bytes are
 fetched by its `http_get` into `ETAG.incomplete`, which is resumed, under the client's own lock; a proven file is moved
@@ -12,24 +12,23 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
 import httpx2
-from huggingface_hub import HfApi, constants, file_download, hf_hub_download
+from huggingface_hub import constants, file_download, hf_hub_download
 from huggingface_hub.utils._fixes import WeakFileLock
 from huggingface_hub.utils._headers import build_hf_headers
 from huggingface_hub.utils._http import hf_request_event_hook, set_client_factory
 
 from augtui import __version__
 from augtui.engines import gguf_header
-from augtui.engines.machine import free_bytes
-from augtui.models import cache, quantizations
+from augtui.models import cache
 from augtui.models.faults import LATER, Fault, PullError, classify, damaged, inconsistent
+from augtui.models.listing import Order, choose, is_tame, listing_of
 from augtui.models.part import Part, proof_of, sums
 from augtui.models.quantizations import RemoteFile
 
@@ -39,7 +38,7 @@ TRIES = 6
 """So many failures in a row without a byte between them, and it is given up."""
 LISTING_TRIES = 3
 """The same before anything has come: without a network nobody likes to wait."""
-BACKOFF_S, LONGEST_BACKOFF_S = 1.0, 30.0
+LONGEST_BACKOFF_S = 30.0
 LONGEST_WAIT_S = 120.0
 """A hub that asks for more patience than that gets the user's instead."""
 PROGRESS_S = 0.1
@@ -49,37 +48,7 @@ ORPHAN_S = 3600.0
 """Other programs' parts (`ETAG.UUID.incomplete`) that nobody has written to for so long, and whose lock is free."""
 ETAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 """What may be a file's name in the cache: a hub that says `../../x` is not obeyed."""
-CHECKPOINT = re.compile(
-    r"(?:config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|adapter_config"
-    r"|model\.safetensors\.index)\.json|merges\.txt|tokenizer\.model|chat_template\.(?:jinja|json)|[\w.-]+\.safetensors",
-    re.ASCII,
-)
-"""All that `quantize` reads of a checkpoint: no pickles, no code."""
-
 Tell = Callable[[dict[str, Any]], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What is to be fetched."""
-
-    repo: str
-    kind: str
-    """`gguf` or `safetensors`."""
-    quantization: str | None = None
-    revision: str | None = None
-    commit: str | None = None
-    """Where a former try found the revision: all files are of one commit."""
-    backoff_s: float = BACKOFF_S
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """What a repository holds at a commit."""
-
-    commit: str
-    files: tuple[RemoteFile, ...]
-    licence: str | None
 
 
 class Fetcher:
@@ -102,8 +71,8 @@ class Fetcher:
     def run(self) -> dict[str, Any]:
         """Fetch, and return the facts for the registry; raises PullError, or what `classify` knows."""
         self.tell({"event": "phase", "phase": "listing"})
-        listing = self._persist(self._list, lambda: 0, tries=LISTING_TRIES)
-        quantization, files = self._choose(listing)
+        listing = self._persist(lambda: listing_of(self.order, self.cache), lambda: 0, tries=LISTING_TRIES)
+        quantization, files = choose(self.order, listing)
         sizes = [file.bytes for file in files]
         here = [self._size_here(listing.commit, file) for file in files]
         total = sum(size or 0 for size in sizes)
@@ -123,65 +92,6 @@ class Fetcher:
             "repo": self.order.repo, "commit": listing.commit, "revision": self.order.revision or "main",
             "quantization": quantization, "cache": str(self.cache), "licence": listing.licence, "files": stored,
         }  # fmt: skip
-
-    # -- what there is ------------------------------------------------------------------------------------------------
-
-    def _list(self) -> Listing:
-        revision = self.order.commit or self.order.revision
-        if constants.is_offline_mode():
-            return self._list_cached(revision)
-        api = HfApi(library_name="augtui", library_version=__version__)
-        timeout = float(constants.HF_HUB_ETAG_TIMEOUT)
-        info = api.model_info(self.order.repo, revision=revision, files_metadata=True, timeout=timeout)
-        if not isinstance(info.sha, str) or not cache.COMMIT.fullmatch(info.sha):
-            raise inconsistent("it names no commit")
-        files = tuple(
-            RemoteFile(sibling.rfilename, _size(sibling), sibling.lfs.sha256 if sibling.lfs is not None else None)
-            for sibling in info.siblings or ()
-            if _is_tame(sibling.rfilename)
-        )
-        licence = getattr(info.card_data, "license", None) if info.card_data is not None else None
-        return Listing(info.sha, files, str(licence)[:100] if licence else None)
-
-    def _list_cached(self, revision: str | None) -> Listing:
-        commit = cache.commit_of(self.cache, self.order.repo, revision)
-        if commit is None:
-            hint = "Leave offline mode to pull it."
-            raise PullError(Fault("offline", f"{self.order.repo} is not in the cache, and offline mode is on", hint))
-        found = cache.cached_files(self.cache, self.order.repo, commit)
-        return Listing(commit, tuple(RemoteFile(name, path.stat().st_size) for name, path in found), None)
-
-    def _choose(self, listing: Listing) -> tuple[str | None, Sequence[RemoteFile]]:
-        repo = self.order.repo
-        if self.order.kind == "safetensors":
-            files = [file for file in listing.files if CHECKPOINT.fullmatch(file.path)]
-            if not any(file.path.endswith(".safetensors") for file in files):
-                hint = "Only safetensors are fetched: pickles can run code."
-                raise PullError(Fault("missing", f"{repo} has no weights in safetensors", hint))
-            return None, files
-        found = quantizations.variants(listing.files)
-        if not found:
-            raise self._no_gguf(listing)
-        if self.order.quantization is None:
-            chosen = quantizations.best(found, free_bytes())
-        else:
-            chosen = quantizations.named(self.order.quantization, found)
-        if chosen is None:
-            there = ", ".join(dict.fromkeys(variant.quantization for variant in found))
-            message = f"{repo} has no {self.order.quantization}"
-            raise PullError(Fault("no file", message, f"It has {there}."))
-        return chosen.quantization, chosen.files
-
-    def _no_gguf(self, listing: Listing) -> PullError:
-        repo = self.order.repo
-        weights = [file for file in listing.files if CHECKPOINT.fullmatch(file.path)]
-        if any(file.path.endswith(".safetensors") for file in weights):
-            gigabytes = sum(file.bytes or 0 for file in weights) / 1e9
-            message = f"{repo} has no GGUF file, but a checkpoint in safetensors ({gigabytes:.1f} GB)"
-            hint = "augtui pull --safetensors fetches it, augtui quantize makes a GGUF of it."
-            return PullError(Fault("no gguf", message, hint))
-        message = f"{repo} has neither GGUF files nor safetensors"
-        return PullError(Fault("missing", message, f"See {constants.ENDPOINT}/{repo}."))
 
     # -- one file -----------------------------------------------------------------------------------------------------
 
@@ -307,7 +217,7 @@ class Fetcher:
     def _write_ref(self, commit: str) -> None:
         """Note in the cache which commit the branch or tag is, as the client does."""
         revision = self.order.revision or "main"
-        if cache.COMMIT.fullmatch(revision) or not _is_tame(revision):
+        if cache.COMMIT.fullmatch(revision) or not is_tame(revision):
             return
         path = cache.repo_folder(self.cache, self.order.repo) / "refs" / revision
         with suppress(OSError):  # a cache that is read-only: it was whole already
@@ -426,17 +336,6 @@ class Fetcher:
 
 def _no_model(file: RemoteFile, why: str) -> PullError:
     return PullError(Fault("no model", f"{file.path} is no GGUF model: {why}", "Try another file or repository."))
-
-
-def _size(sibling: Any) -> int | None:
-    size = sibling.lfs.size if sibling.lfs is not None else sibling.size
-    return size if isinstance(size, int) and size >= 0 else None
-
-
-def _is_tame(path: str) -> bool:
-    """Return whether a path stays within its folder and is fit to be shown."""
-    parts = PurePosixPath(path).parts
-    return bool(parts) and not path.startswith("/") and ".." not in parts and "\\" not in path and path.isprintable()
 
 
 def _blob_name(target: Path) -> str | None:

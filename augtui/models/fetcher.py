@@ -44,7 +44,8 @@ def main() -> int:
     threading.Thread(target=beat, daemon=True).start()
     # Imported here: the environment decides what the client does, and half a second is not the parent's to spend.
     from augtui.models.faults import classify
-    from augtui.models.fetch import Fetcher, Order
+    from augtui.models.fetch import Fetcher
+    from augtui.models.listing import Order
 
     try:
         fetcher = Fetcher(Order(**order), output.send)

@@ -269,7 +269,8 @@ def flips(count: int, *, seed: int = 1, size: int = 100_000) -> tuple[int, int]:
         assert "huggingface_hub" not in sys.modules
         from augtui.models import checksums
         from augtui.models.faults import PullError
-        from augtui.models.fetch import Fetcher, Order
+        from augtui.models.fetch import Fetcher
+        from augtui.models.listing import Order
 
         on_the_way = 0
         hub.put("owner/x-GGUF", {"x.Q8_0.gguf": gguf_bytes(size, seed)})
