@@ -159,11 +159,12 @@ def open_model(folder: Path, merge: Path | None = None) -> Model:
     checkpoint = open_checkpoint(folder)
     architecture = architecture_of(checkpoint)
     size = checkpoint.config.get("vocab_size")
-    embeddings = checkpoint.tensors.get(EMBEDDINGS)
-    if embeddings is not None and size != embeddings.shape[0]:
+    if (embeddings := checkpoint.tensors.get(EMBEDDINGS)) is None or not embeddings.shape:
+        raise ConversionError(f"{folder} lacks {EMBEDDINGS}")
+    if size != embeddings.shape[0]:
         # Before a vocabulary is padded to a size that no model has.
         raise ConversionError(f"{EMBEDDINGS} is {embeddings.shape}, but config.json has a vocab_size of {size!r}")
-    vocabulary = read_vocabulary(folder, size if embeddings is not None else 0)
+    vocabulary = read_vocabulary(folder, embeddings.shape[0])
     return Model(checkpoint, architecture, vocabulary, open_adapter(merge) if merge else None)
 
 

@@ -112,7 +112,7 @@ def verify(
     report = Report()
     with Model(path, _CONTEXT_TOKENS, exact=True) as model:
         report.file_type = gguf.LlamaFileType(int(model.metadata("general.file_type") or 0)).name
-        _compare_tokens(report, tokenizer, model, [*PROMPTS, *prompts, *_lines(texts)])
+        _compare_tokens(report, tokenizer, model, [*prompts, *_lines(texts)])
         if vectors:
             _compare_vectors(report, tokenizer, model, vectors)
         template = _compare_chats(report, tokenizer, model)

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "quantize", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
 
 
 @pytest.mark.parametrize("kind", ["q8_0", "Q4_K_M"])
@@ -136,7 +136,7 @@ def test_a_missing_library_is_told_with_exit_code_3(tied_checkpoint: Path, tmp_p
         "mlx_lm": [tied_checkpoint, "-o", tmp_path / "out", "--format", "mlx"],
     }.items():
         command = [sys.executable, "-c", program.format(name), *map(str, arguments)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
         assert done.returncode == 3, done.stderr
         assert done.stderr.startswith("error: ")
         assert "install" in done.stderr

@@ -34,7 +34,7 @@ def test_a_faithful_file_passes(pair: tuple[Path, Path], tmp_path: Path) -> None
     (tmp_path / "text.txt").write_text("\n".join(TRAINING_TEXT))
     report = verify(*pair, texts=[tmp_path / "text.txt"])
     assert report.passed, report.differences
-    assert report.texts > len(PROMPTS) + len(TRAINING_TEXT)
+    assert report.texts == len(PROMPTS) + len("\n".join(TRAINING_TEXT).splitlines())
     assert report.conversations == len(CONVERSATIONS)
     assert report.positions > 100
     assert 0 <= report.mean_kl <= report.max_kl < 1e-2
