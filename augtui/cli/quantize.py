@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,10 +18,7 @@ from typer.core import TyperGroup
 from augtui.cli import options
 
 if TYPE_CHECKING:
-    from augtui.models import catalog
     from augtui.pipelines.audit import Candidate, Watcher
-    from augtui.pipelines.job import Job
-    from augtui.settings import Settings
 
 CONVERT = "convert"
 PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
@@ -137,6 +135,7 @@ def audit(
     from augtui.pipelines import audit as auditing
     from augtui.pipelines.bench import read_prompts
     from augtui.pipelines.examples import PROMPTS
+    from augtui.pipelines.jobs import job_for
     from augtui.settings import load
 
     if task not in TASKS or task == "pairs":
@@ -145,7 +144,8 @@ def audit(
     settings = load(**flags, max_tokens=max_tokens, temperature=temperature)
     chosen = catalog.resolve(settings.model)
     prompts, aside = (list(PROMPTS), 0) if file is None else read_prompts(file, field=field, format=format, limit=limit)
-    job = _job(task, samples, settings, chosen)
+    # Each answer is judged once.
+    job = replace(job_for(TASKS[task], settings, chosen, samples=samples), retries=0)
     with ExitStack() as stack:
         watcher: Watcher = display.LineWatcher() if not quiet else auditing.Watcher()
         candidates = stack.enter_context(_candidates(chosen.path, types, calibrate, keep, quiet=quiet))
@@ -164,36 +164,6 @@ def audit(
                 f"augtui quantize audit: {aside} lines hold no prompt; some requests may have failed", file=sys.stderr
             )
         raise typer.Exit(ExitCode.PARTIAL)
-
-
-def _job(task: str, samples: int, settings: Settings, model: catalog.Model) -> Job:
-    """Return the job that `refine` or `expand` would do with this model, each answer judged once."""
-    from augtui.domain.guard import Strictness
-    from augtui.domain.tasks import TASKS
-    from augtui.engines.base import Sampling
-    from augtui.pipelines.job import Job
-
-    sampling = Sampling(
-        temperature=settings.temperature or 0.0,
-        top_p=model.top_p if settings.top_p is None else settings.top_p,
-        top_k=model.top_k if settings.top_k is None else settings.top_k,
-        min_p=settings.min_p,
-        repeat_penalty=settings.repeat_penalty,
-        max_tokens=settings.max_tokens,
-    )
-    return Job(
-        task=TASKS[task],
-        style=model.style if settings.style == "auto" else settings.style,
-        model_name=model.name,
-        model_sha256="",
-        sampling=sampling,
-        seed=settings.seed,
-        guard=model.guard if settings.guard == "auto" else Strictness(settings.guard),
-        retries=0,
-        samples=samples,
-        languages=model.languages,
-        similarity=settings.similarity,
-    )
 
 
 @contextmanager

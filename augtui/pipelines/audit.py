@@ -9,16 +9,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from augtui.domain.language import Language, language
 from augtui.domain.records import Record
+from augtui.domain.tasks import Answer, Unparsed
 from augtui.engines.base import Completion, Engine, Event, Failure, Request
 from augtui.errors import EngineError, InputError
 from augtui.metrics.diversity import distinct, self_rouge
+from augtui.metrics.firstcome import FirstCome
 from augtui.metrics.similarity import rouge_l
 from augtui.pipelines.job import Job
-from augtui.pipelines.verdicts import Judge, Verdict, judge_for
+from augtui.pipelines.steps import step_for
+from augtui.store.items import PendingItem
 
 POLL_S = 0.1
 CONFIDENCE_Z = 1.96
@@ -108,12 +111,44 @@ class Row:
         return plain | rates | exact
 
 
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What became of one answer."""
+
+    kind: Literal["accepted", "rejected", "unparsed"]
+    answer: Answer | None = None
+    reason: str | None = None
+
+
+class _Judge:
+    """Judges answers one by one, as a run's step does: by themselves, then by those accepted before them."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._step = step_for(job)
+        self._accepted = FirstCome(job.similarity) if self._step.ordered else None
+
+    def __call__(self, record: Record, completion: Completion) -> _Verdict:
+        answer = self._job.task.parse(completion.text, completion.finish_reason)
+        if isinstance(answer, Unparsed):
+            return _Verdict("unparsed", reason=str(answer))
+        item = PendingItem(0, completion.id, record.id, record.instruction, None, 0, 0, None, None, {})
+        reason = self._step.fault(item, answer)
+        if reason is None and self._accepted is not None:
+            text = self._step.compared(answer)
+            if (found := self._accepted.like(text)) is not None:
+                reason = f"too like another: ROUGE-L {found[1]:.2f}"
+            else:
+                self._accepted.add(text)
+        return _Verdict("accepted" if reason is None else "rejected", answer, reason)
+
+
 @dataclass(slots=True)
 class _Said:
     """A candidate's answers and verdicts by request."""
 
     texts: dict[str, str] = field(default_factory=dict)
-    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    verdicts: dict[str, _Verdict] = field(default_factory=dict)
     failures: dict[str, Failure] = field(default_factory=dict)
     tokens: int = 0
     seconds: float = 0.0
@@ -190,7 +225,7 @@ def _ask(
     watcher: Watcher,
 ) -> _Said:
     said, records = _Said(), {request.id: record for request, record in requests}
-    judge: Judge = judge_for(job, lambda record_id: [])
+    judge = _Judge(job)
     watcher.loading(candidate.name)
     completions: dict[str, Completion] = {}
     with open_engine(candidate.path) as engine:
@@ -219,7 +254,7 @@ def _ask(
         if completion := completions.get(request.id):
             record = records[request.id]
             said.texts[request.id] = completion.text.strip()
-            said.verdicts[request.id] = judge(record.id, record.instruction, completion)
+            said.verdicts[request.id] = judge(record, completion)
     return said
 
 
