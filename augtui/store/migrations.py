@@ -137,7 +137,34 @@ def first_schema(database: Database) -> None:
         database.conn.execute(statement)
 
 
-STEPS: list[Callable[[Database], None]] = [first_schema]
+def imports_and_reviews(database: Database) -> None:
+    """Add what an import has got through, the language of records, and what people thought of results."""
+    for statement in (
+        "ALTER TABLE records ADD COLUMN language TEXT",
+        # An import is a run of the task `import`; its outcomes up to `records` + `quarantined` are in the project.
+        """CREATE TABLE imports (
+            run_id INTEGER PRIMARY KEY REFERENCES runs(id),
+            records INTEGER NOT NULL DEFAULT 0,
+            added INTEGER NOT NULL DEFAULT 0,
+            quarantined INTEGER NOT NULL DEFAULT 0
+        )""",
+        # The last row of an item is what holds; `text` is the edited text.
+        """CREATE TABLE reviews (
+            number INTEGER PRIMARY KEY,
+            item INTEGER NOT NULL REFERENCES items(number),
+            verdict TEXT NOT NULL CHECK (verdict IN ('accepted', 'edited', 'rejected')),
+            text TEXT,
+            judged TEXT,
+            reason TEXT,
+            result INTEGER REFERENCES records(number),
+            created_at TEXT NOT NULL
+        )""",
+        "CREATE INDEX reviews_item ON reviews(item)",
+    ):
+        database.conn.execute(statement)
+
+
+STEPS: list[Callable[[Database], None]] = [first_schema, imports_and_reviews]
 """The steps in order; a file's `user_version` is the number of steps that it has had."""
 
 
