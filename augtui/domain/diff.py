@@ -35,8 +35,8 @@ def diff(old: str, new: str) -> list[Part]:
     """Return the parts that lead from `old` to `new`, in order, removals before the additions that replace them.
 
     The `same` and `removed` parts joined are `old`, the `same` and `added` parts are `new`. The algorithm is
-    Ratcliff and Obershelp's (Python's difflib). A space between two changes belongs to them, so that whole phrases stand
-    together.
+    Ratcliff and Obershelp's (Python's difflib). A space between two changes belongs to them, so that whole
+    phrases stand together.
     """
     before, after = words(old), words(new)
     matcher = SequenceMatcher(None, before[:LONGEST], after[:LONGEST], autojunk=False)

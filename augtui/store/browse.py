@@ -1,7 +1,7 @@
 """Browsing: records by filter and search, at any place of a list of millions, a page at a time.
 
-A list is known by its anchors: the number of every `STRIDE`th record that matches. From an anchor the next page is a short
-walk along the primary key, whatever the place in the list; the anchors of a million records are 4,000 numbers.
+A list is known by its anchors: the number of every `STRIDE`th record that matches. From an anchor the next page is a
+short walk along the primary key, whatever the place in the list; the anchors of a million records are 4,000 numbers.
 """
 
 from __future__ import annotations

@@ -29,7 +29,8 @@ def pace(project: Project, task: str) -> Pace | None:
     for (run,) in project.read("SELECT id FROM runs WHERE task = ? ORDER BY id DESC LIMIT 5", (task,)):
         rows = project.read(
             """SELECT COUNT(*), SUM(MIN(gap, 300.0)) FROM (
-                   SELECT (julianday(settled_at) - LAG(julianday(settled_at)) OVER (ORDER BY settled_at)) * 86400.0 AS gap
+                   SELECT 86400.0 * (julianday(settled_at) - LAG(julianday(settled_at)) OVER (ORDER BY settled_at))
+                          AS gap
                    FROM (SELECT settled_at FROM items WHERE run_id = ? ORDER BY number DESC LIMIT 2000)
                ) WHERE gap < 300.0""",
             (run,),

@@ -203,8 +203,7 @@ def counts(project: Project) -> dict[Verdict, int]:
 def reasons(project: Project) -> list[tuple[str, int]]:
     """Return the kinds of the guard's reasons among settled items, the most frequent first."""
     rows = project.read(
-        """SELECT CASE WHEN INSTR(reason, ':') > 0 THEN SUBSTR(reason, 1, INSTR(reason, ':') - 1) ELSE reason END AS kind,
-                  COUNT(*) FROM items WHERE reason IS NOT NULL GROUP BY kind ORDER BY 2 DESC, 1"""
+        """SELECT SUBSTR(reason, 1, INSTR(reason || ':', ':') - 1) AS kind, COUNT(*) FROM items WHERE reason IS NOT NULL GROUP BY kind ORDER BY 2 DESC, 1"""
     )
     return [(str(kind), int(count)) for kind, count in rows]
 

@@ -1,8 +1,8 @@
 """Full-text search: a trigram index of all records in a file of its own beside the project.
 
 The index (SQLite FTS5, https://www.sqlite.org/fts5.html#the_trigram_tokenizer) is not a part of the project: it can be
-thrown away at any time, makes no import slower, and no run waits for its writing. It is built in small portions;
-what it does not hold yet, and words of one or two characters (most of the Chinese ones), are found by reading the texts.
+thrown away at any time, makes no import slower, and no run waits for its writing. It is built in small portions; what
+it does not hold yet, and words of one or two characters (most of the Chinese ones), are found by reading the texts.
 """
 
 from __future__ import annotations

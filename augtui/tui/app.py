@@ -34,6 +34,7 @@ from augtui.tui.screens.plots import Plots
 from augtui.tui.screens.review import Review
 from augtui.tui.screens.training import Training
 from augtui.tui.screens.workbench import NAMES, Workbench
+from augtui.tui.tasks import spawn
 from augtui.tui.text import assemble, duration, plain
 
 REMEMBERED_RUNS = 50
@@ -129,7 +130,7 @@ class Workshop(App[int]):
         yield SystemCommand("Save picture", "The screen as an SVG file", self.action_picture)
         for command in self.catalogue.commands:
             yield SystemCommand(
-                command.name, command.summary, lambda command=command: self.run_worker(partial(self.offer, command))
+                command.name, command.summary, lambda command=command: spawn(self, partial(self.offer, command))
             )
         yield SystemCommand("Quit", "Leave the app", self.action_leave)
 
@@ -168,7 +169,7 @@ class Workshop(App[int]):
 
     def choose_step(self) -> None:
         """Choose a step, fill its form, start it."""
-        self.run_worker(self._choose_step)
+        spawn(self, self._choose_step)
 
     async def _choose_step(self) -> None:
         names = [name for name in steps.steps(self.catalogue) if self.catalogue.get(name) is not None]
@@ -200,7 +201,7 @@ class Workshop(App[int]):
             return
         known = {name: str(value) for name, value in run.config.items() if command.parameter(name) is not None}
         known.pop("model", None)
-        self.run_worker(partial(self.offer, command, {**known, "file": run.source}))
+        spawn(self, partial(self.offer, command, {**known, "file": run.source}))
 
     def open(self, name: str) -> None:
         """Open another project; it is made if there is none of that name."""
@@ -226,7 +227,7 @@ class Workshop(App[int]):
 
     async def action_projects(self) -> None:
         """Choose a project."""
-        self.run_worker(self._choose_project)
+        spawn(self, self._choose_project)
 
     async def _choose_project(self) -> None:
         files = projects.list_projects()
@@ -244,7 +245,7 @@ class Workshop(App[int]):
 
     def action_themes(self) -> None:
         """Choose a look; each is shown as the cursor passes it."""
-        self.run_worker(self._choose_theme)
+        spawn(self, self._choose_theme)
 
     async def _choose_theme(self) -> None:
         from augtui.tui.screens.looks import Looks
@@ -271,7 +272,7 @@ class Workshop(App[int]):
 
     def action_leave(self) -> None:
         """Leave; ask first where work is under way."""
-        self.run_worker(self._leave)
+        spawn(self, self._leave)
 
     async def action_quit(self) -> None:
         """Leave; ask first where work is under way."""

@@ -1,7 +1,7 @@
 """Jobs: commands that the app started as child processes, and what they say of themselves.
 
-A job is the same command that a shell would run, so nothing that it does can hold up the interface or take it down; what
-it has settled is in the project, whatever becomes of it or of the app. Jobs wait in a queue and run one at a time.
+A job is the same command that a shell would run, so nothing that it does can hold up the interface or take it down;
+what it has settled is in the project, whatever becomes of it or of the app. Jobs wait in a queue and run one at a time.
 """
 
 from __future__ import annotations

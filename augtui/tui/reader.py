@@ -1,7 +1,7 @@
-"""Reading a project without ever holding up a key: two threads, each with a connection of its own.
+"""Reading a project without ever holding up a key: three threads, each with a connection of its own.
 
-`quick` is for what a key waits for: a page, a record, its lineage. `slow` is for what reads whole tables: counts, filters,
-searches, the search index; a new search interrupts the one before.
+`quick` is for what a key waits for: a page, a record, its lineage. `slow` is for what reads whole tables: counts,
+filters, searches, the search index; a new search interrupts the one before. `hands` is for what is written.
 """
 
 from __future__ import annotations
@@ -72,15 +72,17 @@ class Lane:
 
 
 class Reader:
-    """Both lanes of a project."""
+    """The lanes of a project."""
 
     def __init__(self, path: Path) -> None:
         """Prepare; nothing is opened yet."""
         self.path = path
         self.quick = Lane(path, "quick", searches=True)
         self.slow = Lane(path, "slow", searches=True)
+        self.hands = Lane(path, "hands")
 
     def close(self) -> None:
-        """Close both lanes."""
+        """Close all lanes."""
+        self.hands.close()
         self.quick.close()
         self.slow.close()

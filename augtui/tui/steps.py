@@ -1,4 +1,4 @@
-"""The steps of the pipeline, from what the command line offers and what the project holds; none is written down twice."""
+"""The steps of the pipeline, from what the command line offers and what the project holds."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from augtui.domain.visible import excerpt, visible
 from augtui.tui.jobs import Job
 from augtui.tui.screens.dialogs import Reading
 from augtui.tui.screens.workbench import Workbench
-from augtui.tui.text import assemble, duration, plain, size, sparkline
+from augtui.tui.text import Piece, assemble, duration, plain, size, sparkline
 
 DRAW_S = 0.1
 """At most ten pictures a second."""
@@ -159,7 +159,7 @@ class Batch(Workbench):
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Show a result with its original."""
         one = self._latest[event.option_index]
-        pieces = [
+        pieces: list[Piece | Content] = [
             ("original\n", "$foreground-muted"),
             plain(str(one["instruction"] or "")),
             (f"\n\n{one['status']}".replace("_", " "), "$foreground-muted"),

@@ -31,6 +31,7 @@ from augtui.tui.catalogue import Command
 from augtui.tui.screens.dialogs import Reading
 from augtui.tui.screens.filters import Filters
 from augtui.tui.screens.workbench import Workbench
+from augtui.tui.tasks import spawn
 from augtui.tui.text import assemble, duration, line, plain
 from augtui.tui.widgets.records import RecordsTable
 
@@ -114,7 +115,7 @@ class Home(Workbench):
 
     def _look(self) -> None:
         if self.is_current or self._version < 0:
-            self.run_worker(self._look_at, group="look", exclusive=False, exit_on_error=False)
+            spawn(self, self._look_at, group="look")
 
     async def _look_at(self) -> None:
         reader = self.workshop.reader
@@ -144,9 +145,7 @@ class Home(Workbench):
                 self.workshop.complain(error, "The project cannot be read")
 
     def _list(self, *, keep_place: bool) -> None:
-        self.run_worker(
-            partial(self._list_records, self._filter, keep_place), group="list", exclusive=True, exit_on_error=False
-        )
+        spawn(self, partial(self._list_records, self._filter, keep_place), group="list", exclusive=True)
 
     async def _list_records(self, wanted: Filter, keep_place: bool) -> None:
         reader = self.workshop.reader
@@ -179,7 +178,7 @@ class Home(Workbench):
     def _index(self) -> None:
         if not self._indexing:
             self._indexing = True
-            self.run_worker(self._extend_index, group="index", exit_on_error=False)
+            spawn(self, self._extend_index, group="index")
 
     async def _extend_index(self) -> None:
         reader = self.workshop.reader
@@ -263,7 +262,7 @@ class Home(Workbench):
         if row is None:
             self.query_one("#record", Static).update("")
             return
-        self.run_worker(partial(self._read_record, row), group="record", exclusive=True, exit_on_error=False)
+        spawn(self, partial(self._read_record, row), group="record", exclusive=True)
 
     async def _read_record(self, row: RecordRow) -> None:
         try:
@@ -277,7 +276,7 @@ class Home(Workbench):
 
     def on_records_table_opened(self, event: RecordsTable.Opened) -> None:
         """Show the whole record."""
-        self.run_worker(partial(self._open, event.row))
+        spawn(self, partial(self._open, event.row))
 
     async def _open(self, row: RecordRow) -> None:
         found = await self.workshop.reader.quick.ask(_record, row.id)
@@ -320,7 +319,7 @@ class Home(Workbench):
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Offer the step."""
-        self.run_worker(partial(self._offer, self._steps[event.option_index]))
+        spawn(self, partial(self._offer, self._steps[event.option_index]))
 
     def action_find(self) -> None:
         """Write a search."""
@@ -337,7 +336,7 @@ class Home(Workbench):
 
     def action_filter(self) -> None:
         """Choose which records are listed."""
-        self.run_worker(self._choose_filter)
+        spawn(self, self._choose_filter)
 
     async def _choose_filter(self) -> None:
         reader = self.workshop.reader
@@ -352,13 +351,13 @@ class Home(Workbench):
         """Offer the step under the cursor."""
         place = self.query_one("#steps", OptionList).highlighted
         if self._steps:
-            self.run_worker(partial(self._offer, self._steps[place or 0]))
+            spawn(self, partial(self._offer, self._steps[place or 0]))
 
     def action_copy(self) -> None:
         """Copy the instruction under the cursor."""
         row = self.query_one(RecordsTable).row
         if row is not None:
-            self.run_worker(partial(self._copy, row))
+            spawn(self, partial(self._copy, row))
 
     async def _copy(self, row: RecordRow) -> None:
         found = await self.workshop.reader.quick.ask(dataset.get, row.id)
@@ -377,7 +376,7 @@ class Home(Workbench):
         """Make the example, and offer to refine it."""
         command = self.workshop.catalogue.get("refine")
         if command is not None:
-            self.run_worker(partial(self._example, command))
+            spawn(self, partial(self._example, command))
 
     async def _example(self, command: Command) -> None:
         path = locations.home() / "examples" / "prompts.txt"

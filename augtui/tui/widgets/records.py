@@ -23,6 +23,7 @@ from augtui.errors import AugtuiError
 from augtui.store import browse
 from augtui.store.browse import STRIDE, Listing, RecordRow
 from augtui.tui.reader import Lane
+from augtui.tui.tasks import spawn
 
 PAGES = 48
 """Pages that are kept, which is 12,000 rows."""
@@ -219,7 +220,7 @@ class RecordsTable(ScrollView, can_focus=True):
         if is_fresh or number in self._wanted or self._lane is None or self._listing is None:
             return
         self._wanted.add(number)
-        self.run_worker(partial(self._read, self._lane, self._listing, number, self._generation), exit_on_error=False)
+        spawn(self, partial(self._read, self._lane, self._listing, number, self._generation))
 
     async def _read(self, lane: Lane, listing: Listing, number: int, generation: int) -> None:
         try:
