@@ -17,7 +17,7 @@ from augtui import locations
 from augtui.errors import UsageError
 
 GuardSetting = Literal["auto", "off", "lenient", "normal", "strict"]
-StyleSetting = Literal["auto", "specialised", "general"]
+StyleSetting = Literal["auto", "specialised", "general", "card"]
 
 
 class Settings(BaseSettings):
@@ -49,6 +49,10 @@ class Settings(BaseSettings):
     """Whether a text may depend on nothing but its request."""
     adapter: Path | None = None
     """A LoRA adapter for the model."""
+    offline: bool = False
+    """Whether nothing beyond this machine may be reached."""
+    stall: float = Field(30.0, gt=0, le=3600, allow_inf_nan=False)
+    """Seconds without a byte after which a download is begun anew where it stopped."""
     retries: int = Field(3, ge=0, le=100)
     similarity: float = Field(0.7, gt=0, le=1)
     """Expanded instructions with a ROUGE-L F1 of at least this to their seed or to one another are rejected."""

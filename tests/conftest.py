@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from augtui.models import catalog
+from tests.models.hubs import cdn_hub, hub, hub_home  # noqa: F401  fixtures for all
 
 # Before llama.cpp is loaded into this process: see `augtui.engines.client`.
 os.environ.setdefault("GOMP_SPINCOUNT", "5000")

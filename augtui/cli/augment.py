@@ -20,7 +20,7 @@ from augtui.domain.tasks import TASKS
 from augtui.engines.base import Sampling
 from augtui.engines.client import LocalEngine
 from augtui.errors import EngineError, ExitCode, OutputError
-from augtui.models import catalog
+from augtui.models import catalog, offline
 from augtui.pipelines import export, source
 from augtui.pipelines.augment import Augmentation, Input, Summary
 from augtui.pipelines.job import Job
@@ -53,6 +53,8 @@ def augment(
 ) -> None:
     """Run a task over a file and exit with the run's code."""
     settings = load(**flags)
+    if settings.offline:
+        offline.engage()
     if output is not None:
         _require_folder(output)
     model = catalog.resolve(settings.model, timeout_s=settings.timeout)
@@ -62,6 +64,8 @@ def augment(
         opened = stack.enter_context(source.opened(file))
         display = stack.enter_context(display_for(task, to_file=output is not None, json=json, quiet=quiet))
         display.say(f"model {model.name}", model.location)
+        if model.tasks and task not in model.tasks:
+            display.say(f"note: {model.name} was trained to {' and '.join(model.tasks)}, not to {task}")
         job = _job(task, samples, settings, model)
         project = stack.enter_context(open_project(settings.project))
         wanted = Input(opened, field, format, limit)

@@ -73,10 +73,13 @@ def bench(
     from augtui.domain.visible import visible
     from augtui.errors import ExitCode
     from augtui.models import catalog
+    from augtui.models import offline as mode
     from augtui.pipelines import bench as measuring
     from augtui.settings import load
 
     settings = load(model=model, threads=threads, gpu_layers=gpu_layers, cache_type=cache_type)
+    if settings.offline:
+        mode.engage()
     counts = _slot_counts(slots or [])
     chosen = catalog.resolve(settings.model)
     _ = chosen.path  # a server's model has none, and its server's speed says nothing of this machine

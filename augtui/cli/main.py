@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from augtui import __version__
-from augtui.cli import bench, expand, paths, refine, runs
+from augtui.cli import bench, expand, models, paths, pull, refine, runs, show
 from augtui.errors import AugtuiError, ExitCode, UsageError
 
 
@@ -47,6 +47,13 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _offline(wanted: bool) -> None:
+    if wanted:
+        from augtui.models import offline
+
+        offline.engage()
+
+
 @app.callback()
 def _root(
     ctx: typer.Context,
@@ -56,6 +63,9 @@ def _root(
     ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", callback=_offline, help="Reach for nothing beyond this machine.")
     ] = False,
 ) -> None:
     """Make fine-tuning data with small, specialised language models, on your own machine.
@@ -82,6 +92,12 @@ app.command("refine")(refine.refine)
 app.command("expand")(expand.expand)
 app.add_typer(runs.app, name="runs")
 app.command("bench", cls=bench.Command)(bench.bench)
+app.command("pull")(pull.pull)
+app.command("ls")(models.ls)
+app.command("show")(show.show)
+app.command("rm")(models.rm)
+app.command("verify")(models.verify)
+app.command("ps")(models.ps)
 app.command("paths")(paths.paths)
 
 

@@ -27,12 +27,15 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no s
 
 Model = Annotated[
     str | None,
-    typer.Option("--model", "-m", help="`default`, a GGUF file, an MLX folder, or a server: http://host/v1#name."),
+    typer.Option(
+        "--model", "-m", help="`default`, a pulled model, a GGUF file, an MLX folder, or a server: http://host/v1#name."
+    ),
 ]
 Slots = Annotated[int | None, typer.Option(help="Answers that are generated at a time.")]
 Threads = Annotated[int | None, typer.Option(help="Threads of the engine. Default: the physical cores.")]
 GpuLayers = Annotated[int | None, typer.Option(min=-1, help="Layers on a GPU. Default: all that fit.")]
 CacheType = Annotated[str | None, typer.Option(help="Keys and values: f16, q8_0 (half the memory) or q4_0.")]
+Offline = Annotated[bool | None, typer.Option("--offline", help="Reach for nothing beyond this machine.")]
 Project = Annotated[str | None, typer.Option("--project", "-p", help="The project that keeps everything.")]
 
 SETTINGS: dict[str, Any] = {
@@ -40,7 +43,7 @@ SETTINGS: dict[str, Any] = {
     "adapter": Annotated[Path | None, typer.Option(help="A LoRA adapter for the model: a GGUF file, or MLX's folder.")],
     "style": Annotated[
         str | None,
-        typer.Option(help="Prompt: specialised (Tables 9-11), general (7-8), or auto by the model's name."),
+        typer.Option(help="Prompt: specialised (Tables 9-11), general (7-8), card (9-11 as model cards ask), or auto."),
     ],
     "temperature": Annotated[float | None, typer.Option(help="0 is greedy. Default: what suits the model.")],
     "top_p": Annotated[float | None, typer.Option(help="Nucleus sampling.")],
@@ -62,6 +65,7 @@ SETTINGS: dict[str, Any] = {
     "price_in": Annotated[float | None, typer.Option(help="A server's price, US dollars for a million prompt tokens.")],
     "price_out": Annotated[float | None, typer.Option(help="The same for a million answer tokens.")],
     "max_cost": Annotated[float | None, typer.Option(help="US dollars that a run may cost in all on a server.")],
+    "offline": Offline,
     "project": Project,
 }
 """What every command that generates text can be told, by the names of `augtui.settings.Settings`."""

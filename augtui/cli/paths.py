@@ -10,12 +10,14 @@ import typer
 def paths(json: Annotated[bool, typer.Option("--json", help="As a JSON object.")] = False) -> None:
     """Print where augtui keeps projects, settings and logs."""
     from augtui import locations
+    from augtui.models import cache
 
     found = {
         "home": locations.home(),
         "projects": locations.projects(),
         "config": locations.config_file(),
         "logs": locations.logs(),
+        "models": cache.folder(),
     }
     if json:
         import json as encoder

@@ -11,9 +11,9 @@ from augtui.domain import templates
 from augtui.domain.records import Record
 from augtui.domain.templates import Message, Template
 
-Style = Literal["specialised", "general"]
+Style = Literal["specialised", "general", "card"]
 """`specialised`: the prompt that augmenter models were trained on (Tables 9-11); `general`: the annotation prompt for
-any instruction-following model (Tables 7 and 8)."""
+any instruction-following model (Tables 7 and 8); `card`: Tables 9-11 as the published models' cards write them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +136,12 @@ def read_scores(text: str) -> Scores | Unparsed:
     return Scores(evidence.group(1) if evidence else "", first, second)
 
 
-REFINE = Task("refine", "IR", {"specialised": "refine", "general": "refine-general"}, _read_refined)
-EXPAND = Task("expand", "IE", {"specialised": "expand", "general": "expand-general"}, _read_expanded)
-PAIRS = Task("pairs", "IRE", {"specialised": "pairs"}, _read_pair)
+REFINE = Task(
+    "refine", "IR", {"specialised": "refine", "general": "refine-general", "card": "refine-card"}, _read_refined
+)
+EXPAND = Task(
+    "expand", "IE", {"specialised": "expand", "general": "expand-general", "card": "expand-card"}, _read_expanded
+)
+PAIRS = Task("pairs", "IRE", {"specialised": "pairs", "card": "pairs-card"}, _read_pair)
 
 TASKS: dict[str, Task] = {task.name: task for task in (REFINE, EXPAND, PAIRS)}

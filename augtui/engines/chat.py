@@ -60,7 +60,8 @@ class ChatTemplate:
         turns = [{"role": message.role, "content": message.content} for message in messages]
         try:
             with _doomed(RENDER_LIMIT_S):
-                text = self._template.render(messages=turns, add_generation_prompt=True)
+                # Hybrid models (Qwen3) would think aloud first, and their thoughts would be taken for the answer.
+                text = self._template.render(messages=turns, add_generation_prompt=True, enable_thinking=False)
         except TemplateError:
             raise
         except Exception as error:  # it is a program of the model's author, and may fail in any way

@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import IO, Any
 
 import augtui
-from augtui.engines import wire
+from augtui.engines import running, wire
 from augtui.engines.base import Event, Failure, ModelInfo, Partial, Progress, Restarted, Work
 from augtui.engines.events import Events
 from augtui.engines.options import EngineOptions, Library
+from augtui.engines.shards import files_of
 from augtui.engines.suspects import Suspects
 from augtui.errors import EngineError, ModelError
 
@@ -187,15 +188,18 @@ class LocalEngine:
 
     def _supervise(self) -> None:
         try:
-            while not self._closing:
-                child = self._spawn()
-                self._sentence = self._converse(child)
-                if self._sentence is not None:
-                    child.kill()
-                self._outbox.put(None)
-                _end(child, 1.0)
-                if self._closing or not self._bury(child):
-                    break
+            with running.announced(self._path, self._options.library) as announcement:
+                while not self._closing:
+                    child = self._spawn()
+                    announcement.tell(child.pid)
+                    self._sentence = self._converse(child)
+                    if self._sentence is not None:
+                        child.kill()
+                    self._outbox.put(None)
+                    _end(child, 1.0)
+                    announcement.tell(None)
+                    if self._closing or not self._bury(child):
+                        break
         except Exception as error:
             self._give_up(EngineError(f"the engine could not be run: {error}"))
         finally:
@@ -306,7 +310,7 @@ class LocalEngine:
     def _model_bytes(self) -> int:
         try:
             if not self._path.is_dir():
-                return self._path.stat().st_size
+                return sum(file.stat().st_size for file in files_of(self._path))
             return sum(file.stat().st_size for file in self._path.iterdir())
         except OSError:
             return 0

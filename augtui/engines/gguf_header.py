@@ -62,7 +62,7 @@ def _read_values(data: mmap.mmap, count: int, size: int) -> None:
             place = _after_string(data, place, size)
         elif kind == ARRAY:
             items, length = _ITEMS.unpack_from(data, place)
-            place = _after_array(data, place + 12, items, length, size)
+            place = after_array(data, place + 12, items, length, size)
         elif kind not in WIDTHS:
             raise HeaderError(f"its metadata have a value of the unknown type {kind}")
         else:
@@ -83,7 +83,8 @@ def _after_string(data: mmap.mmap, place: int, size: int) -> int:
     return place
 
 
-def _after_array(data: mmap.mmap, place: int, items: int, length: int, size: int) -> int:
+def after_array(data: mmap.mmap, place: int, items: int, length: int, size: int) -> int:
+    """Return where a list ends that begins at `place`; raises HeaderError where it cannot be in `size` bytes."""
     width = 8 if items == STRING else WIDTHS.get(items)
     if width is None:
         raise HeaderError(f"its metadata have a list of the unknown type {items}")

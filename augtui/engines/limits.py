@@ -8,6 +8,7 @@ from pathlib import Path
 
 from augtui.engines.machine import free_bytes, rss_bytes
 from augtui.engines.options import EngineOptions
+from augtui.engines.shards import files_of
 
 GPUS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 """Where one of these is, no limit is set: GPU drivers map memory of their own, which would count."""
@@ -32,7 +33,7 @@ def limit_memory(model: Path, options: EngineOptions) -> None:
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         room = max(SURE_BYTES, free_bytes())
         if options.cells is None:
-            weights = sum(path.stat().st_size for path in (model, *options.adapters.values()))
+            weights = sum(path.stat().st_size for path in (*files_of(model), *options.adapters.values()))
             room = min(room, LEAST_ROOM_BYTES + ROOM_SHARE * weights)
         limit = rss_bytes() + room
         if hard != resource.RLIM_INFINITY:

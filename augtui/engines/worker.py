@@ -136,9 +136,10 @@ def _load(path: Path, options: EngineOptions) -> Backend:
         from augtui.engines.mlx import batcher
 
         return batcher.load(path, options)
-    from augtui.engines import bindings, gguf_header
+    from augtui.engines import bindings, gguf_header, shards
 
-    gguf_header.check(path)
+    for file in shards.files_of(path):
+        gguf_header.check(file)
     bindings.prepare()
     from augtui.engines.llama import loading
 

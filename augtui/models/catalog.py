@@ -1,4 +1,4 @@
-"""What `--model` means: the default model in the package, a GGUF file or a server's model, and how it is best asked."""
+"""What `--model` means: the default model, a pulled one, a file or a server's model, and how it is best asked."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from augtui.domain.guard import Strictness
 from augtui.domain.tasks import Style
 from augtui.engines.http import endpoint
 from augtui.engines.http.endpoint import Endpoint
+from augtui.engines.shards import files_of, number_of
 from augtui.errors import ModelError
-from augtui.models import checksums
+from augtui.models import checksums, family, offline, reference, registry
+from augtui.models.registry import Pulled
 
 DEFAULT = "default"
 DEFAULT_FILE = "augtui-nano-q8_0.gguf"
@@ -42,6 +44,8 @@ class Model:
     top_k: int = 40
     languages: tuple[str, ...] = ()
     """Languages that the model knows; empty: any."""
+    tasks: tuple[str, ...] = ()
+    """What it was trained for; empty: anything, or nothing is known of it."""
     library: Library = "llama"
     file: Path | None = None
     """Its file or folder; None is a server's model."""
@@ -65,7 +69,7 @@ class Model:
         """Return the size of its file; 0 where there is none."""
         if self.file is None:
             return 0
-        files = self.file.glob("*.safetensors") if self.file.is_dir() else [self.file]
+        files = self.file.glob("*.safetensors") if self.file.is_dir() else files_of(self.file)
         return sum(file.stat().st_size for file in files)
 
     def sha256(self) -> str:
@@ -73,37 +77,90 @@ class Model:
 
         What a server gives under a name may change without a change of the digest: nobody tells.
         """
-        return checksums.sha256(self.path) if self.server is None else self.server.sha256()
+        return checksums.several(files_of(self.path)) if self.server is None else self.server.sha256()
 
 
 def resolve(name: str, *, timeout_s: float | None = None) -> Model:
-    """Return the model that `name` means: `default`, the path of a GGUF file or an MLX folder, or a server's address.
+    """Return the model that `name` means.
 
-    A server whose address names no model is asked for its first one, within `timeout_s` a try. Raises ModelError,
-    UsageError for an address that is none, and EngineError for a server that cannot be reached.
+    `default`, a model that was pulled (`qwen2-1.5b-refine`, `hf:OWNER/REPO:Q8_0`), the path of a GGUF file or an MLX
+    folder, or a server's address. A server whose address names no model is asked for its first one, within `timeout_s`
+    a try. Raises ModelError, UsageError for an address that is none, and EngineError for a server that cannot be
+    reached.
     """
     if name == DEFAULT:
         path = Path(str(files("augtui.models.bundled").joinpath(DEFAULT_FILE)))
         _require_gguf(path)
         return Model(DEFAULT, "specialised", Strictness.STRICT, temperature=0.3, languages=("en",), file=path)
+    pulled = _pulled(name)
+    if pulled is not None:
+        return pulled
     if endpoint.is_address(name):
         return _served(endpoint.parse(name), timeout_s)
     path = Path(name).expanduser()
     if path.suffix != ".gguf" and not _exists(path):
         raise ModelError(
             f"there is no model {name!r}",
-            hint="Give the path of a .gguf file or a server's address, or leave --model out for the default model.",
+            hint="Give a name of `augtui ls`, a .gguf file or a server's address, or leave --model out.",
         )
     if path.is_dir():
         _require_mlx(path)
         return Model(path.name, _style(path.name), Strictness.NORMAL, 0.7, library="mlx", file=path.absolute())
-    _require_gguf(path)
+    _require_whole(path)
     return Model(path.stem, _style(path.stem), Strictness.NORMAL, temperature=0.7, file=path.absolute())
+
+
+def _pulled(name: str) -> Model | None:
+    """Return the model on this machine that a name or a hub's reference means; None for what is neither.
+
+    Raises ModelError for one that is known and not here.
+    """
+    if reference.looks_like(name):
+        wanted = reference.parse(name)
+        names, quantization = (wanted.name, *wanted.repos), wanted.quantization
+    elif "/" not in name and not name.endswith(".gguf"):
+        names, quantization = (name,), None
+    else:
+        return None
+    for candidate in names:
+        found = registry.find(candidate, quantization)
+        if found is not None and found.is_here:
+            return _of_registry(found)
+        if found is not None:
+            raise ModelError(f"the files of {found.key} are gone from {found.path.parent}", hint=_pull_it(name))
+    if not reference.looks_like(name) or _exists(Path(name)):
+        return None
+    raise ModelError(f"{name} is not on this machine", hint=_pull_it(name))
+
+
+def _pull_it(name: str) -> str:
+    return f"augtui pull {name} fetches it." + (f" {offline.HINT}" if offline.hub() else "")
+
+
+def _of_registry(pulled: Pulled) -> Model:
+    path = pulled.path
+    entry = family.find(pulled.entry) if pulled.entry else family.of_repo(pulled.repo or "")
+    if entry is None:
+        style, guess = _style(pulled.name), Model(pulled.key, "general", Strictness.NORMAL, 0.7)
+        sampling = (guess.temperature, guess.top_p, guess.top_k)
+    else:
+        style, sampling = entry.style, (entry.temperature, entry.top_p, entry.top_k)
+    if pulled.kind == "safetensors":
+        _require_mlx(path)
+    else:
+        _require_whole(path)
+    temperature, top_p, top_k = sampling
+    return Model(
+        pulled.key, style, Strictness.NORMAL, temperature, top_p, top_k, tasks=entry.tasks if entry else (),
+        library="mlx" if pulled.kind == "safetensors" else "llama", file=path,
+    )  # fmt: skip
 
 
 def _served(address: Endpoint, timeout_s: float | None) -> Model:
     from augtui.engines.http import credentials, server
 
+    if offline.everywhere() and not address.is_loopback:
+        raise ModelError(f"{address.host} is not this machine", hint=f"{offline.HINT} Servers are out of reach in it.")
     key = credentials.find(address)
     if address.model is None:
         address = address.named(server.first_model(address, key, timeout_s or server.TIMEOUT_S).name)
@@ -132,6 +189,14 @@ def _require_mlx(folder: Path) -> None:
             f"{folder} is a folder, not a GGUF file, and no MLX model either",
             hint="An MLX model is a folder with config.json, tokenizer.json and model*.safetensors.",
         )
+
+
+def _require_whole(path: Path) -> None:
+    """Refuse what is plainly no GGUF model: not such a file, or a shard of one whose others are not beside it."""
+    if number_of(path) != 1:
+        raise ModelError(f"{path} is a later part of a split model", hint="Give its first part, …-00001-of-….gguf.")
+    for file in files_of(path):
+        _require_gguf(file)
 
 
 def _require_gguf(path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def sha256(path: Path, progress: Callable[[int], None] | None = None) -> str:
     status = path.stat()
     if status.st_size < REMEMBERED_FROM_BYTES:
         return _compute(path, progress)
-    identity = f"{status.st_dev}:{status.st_ino}:{status.st_size}:{status.st_mtime_ns}"
+    identity = _identity(status)
     known = _load()
     entry = known.get(str(path.absolute()))
     if isinstance(entry, dict) and entry.get("identity") == identity:
@@ -39,6 +39,39 @@ def sha256(path: Path, progress: Callable[[int], None] | None = None) -> str:
     known[str(path.absolute())] = {"identity": identity, "sha256": found}
     _save(known)
     return found
+
+
+def fresh(path: Path, progress: Callable[[int], None] | None = None) -> str:
+    """Return the sha256 of a file as its bytes are now, whatever is remembered of it; raises OSError.
+
+    A disk that goes bad changes bytes without changing a file's time.
+    """
+    found = _compute(path, progress)
+    remember(path, found)
+    return found
+
+
+def remember(path: Path, found: str) -> None:
+    """Note a file's sum, which somebody has just computed; raises OSError."""
+    status = path.stat()
+    if status.st_size >= REMEMBERED_FROM_BYTES:
+        known = _load()
+        known[str(path.absolute())] = {"identity": _identity(status), "sha256": found}
+        _save(known)
+
+
+def several(paths: Sequence[Path], progress: Callable[[int], None] | None = None) -> str:
+    """Return the sum of the names and sums of a split model's files, or a single file's own; raises OSError."""
+    if len(paths) == 1:
+        return sha256(paths[0], progress)
+    total = hashlib.sha256()
+    for file in paths:
+        total.update(f"{sha256(file, progress)}  {file.name}\n".encode())
+    return total.hexdigest()
+
+
+def _identity(status: os.stat_result) -> str:
+    return f"{status.st_dev}:{status.st_ino}:{status.st_size}:{status.st_mtime_ns}"
 
 
 def _folder(folder: Path, progress: Callable[[int], None] | None) -> str:

@@ -16,6 +16,9 @@ HASHES = {
     "refine": "73c31acc",
     "expand": "d851e821",
     "pairs": "d7fedaf1",
+    "refine-card": "821855a6",
+    "expand-card": "f82e7337",
+    "pairs-card": "f5b7b84f",
     "judge-truthfulness": "31e2cc4c",
     "judge-detail": "b71488fa",
 }
@@ -48,6 +51,16 @@ def test_table_11_continues_the_pairs() -> None:
     assert (
         user == "### Instruction:\na\n\n### Response:\nb\n\n### Instruction:\nc\n\n### Response:\nd\n\n### Instruction:"
     )
+
+
+def test_the_cards_ask_without_a_system_prompt_or_without_colons() -> None:
+    for name in ("refine-card", "expand-card"):
+        (user,) = templates.load(name).render(instruction="Do it.")
+        assert (user.role, user.content) == ("user", "Do it.")
+    pairs = [{"instruction": "a", "response": "b"}]
+    system, user = templates.load("pairs-card").render(pairs=pairs)
+    assert system == templates.load("pairs").render(pairs=pairs)[0]
+    assert user.content == "### Instruction\na\n\n### Response\nb\n\n### Instruction"
 
 
 def test_table_7_has_no_system_prompt_and_keeps_its_variables() -> None:

@@ -21,6 +21,16 @@ def test_a_template_may_write_the_tokens_that_begin_and_end_a_text() -> None:
     assert template.render(MESSAGES) == "<s>{{ 7 * 7 }}</s>"
 
 
+def test_a_model_that_can_think_aloud_is_asked_not_to() -> None:
+    # The end of Qwen3's template.
+    source = (
+        "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}"
+        "{%- if enable_thinking is defined and enable_thinking is false %}{{- '<think>\\n\\n</think>\\n\\n' }}"
+        "{%- endif %}{%- endif %}"
+    )
+    assert ChatTemplate(source).render(MESSAGES) == "<|im_start|>assistant\n<think>\n\n</think>\n\n"
+
+
 @pytest.mark.parametrize(
     "source",
     [

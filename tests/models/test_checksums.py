@@ -44,3 +44,18 @@ def test_a_damaged_memory_is_no_obstacle(large: Path, home: Path, content: str) 
 def test_a_home_that_cannot_be_written_is_no_obstacle(large: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUGTUI_HOME", "/proc/nowhere")
     assert checksums.sha256(large) == hashlib.sha256(b"x" * 3_000_000).hexdigest()
+
+
+def test_a_sum_that_is_known_is_noted_and_one_is_computed_anew_when_it_matters(large: Path) -> None:
+    checksums.remember(large, "noted")
+    assert checksums.sha256(large) == "noted"
+    assert checksums.fresh(large) == checksums.sha256(large) == hashlib.sha256(b"x" * 3_000_000).hexdigest()
+
+
+def test_several_files_are_named_by_all_of_them(tmp_path: Path) -> None:
+    files = [tmp_path / "a", tmp_path / "b"]
+    for file in files:
+        file.write_text(file.name)
+    both = checksums.several(files)
+    assert len({both, checksums.several(files[::-1]), *map(checksums.sha256, files)}) == 4
+    assert checksums.several(files[:1]) == checksums.sha256(files[0])

@@ -20,6 +20,9 @@ PAPER_TABLES: Mapping[str, int] = {
     "refine": 9,
     "expand": 10,
     "pairs": 11,
+    "refine-card": 9,
+    "expand-card": 10,
+    "pairs-card": 11,
     "judge-truthfulness": 12,
     "judge-detail": 13,
 }
