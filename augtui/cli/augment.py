@@ -1,11 +1,11 @@
-"""What `refine` and `expand` share: from the options to a finished run, its output and its exit code."""
+"""What the commands that a model works on share: from the options to a finished run, its output and its exit code."""
 
 from __future__ import annotations
 
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import FrameType
@@ -15,16 +15,15 @@ import typer
 
 from augtui.cli import engines
 from augtui.cli.display import Display, display_for
-from augtui.domain.guard import Strictness
-from augtui.domain.tasks import TASKS
-from augtui.engines.base import Sampling
 from augtui.engines.client import LocalEngine
 from augtui.errors import EngineError, ExitCode, OutputError
 from augtui.models import catalog, offline
 from augtui.pipelines import export, source
-from augtui.pipelines.augment import Augmentation, Input, Summary
-from augtui.pipelines.job import Job
+from augtui.pipelines.augment import Augmentation, Summary
+from augtui.pipelines.jobs import job_for
+from augtui.pipelines.planning import Input
 from augtui.pipelines.runner import BudgetSpent, ItemSettled, RunEvent
+from augtui.pipelines.steps import MODEL_TASKS
 from augtui.settings import Settings, load
 from augtui.store import costs
 from augtui.store.projects import open_project
@@ -45,35 +44,44 @@ def augment(
     flags: Mapping[str, object],
     *,
     samples: int = 1,
+    options: Mapping[str, Any] | None = None,
+    variant: str = "",
+    coverage: bool = False,
+    teachers: Mapping[str, str] | None = None,
+    unasked: bool = False,
     field: str | None,
     format: str | None,
     limit: int | None,
     json: bool,
     quiet: bool,
 ) -> None:
-    """Run a task over a file and exit with the run's code."""
+    """Run a task over a file and exit with the run's code; `teachers` are models' names by language."""
     settings = load(**flags)
     if settings.offline:
         offline.engage()
     if output is not None:
         _require_folder(output)
     model = catalog.resolve(settings.model, timeout_s=settings.timeout)
-    engines.check(model, settings)
+    others = {tongue: catalog.resolve(name, timeout_s=settings.timeout) for tongue, name in (teachers or {}).items()}
+    for used in (model, *others.values()):
+        engines.check(used, settings)
     with ExitStack() as stack:
-        stop = stack.enter_context(_Interruption())
+        stop = stack.enter_context(Interruption())
         opened = stack.enter_context(source.opened(file))
         display = stack.enter_context(display_for(task, to_file=output is not None, json=json, quiet=quiet))
         display.say(f"model {model.name}", model.location)
         if model.tasks and task not in model.tasks:
             display.say(f"note: {model.name} was trained to {' and '.join(model.tasks)}, not to {task}")
-        job = _job(task, samples, settings, model)
+        job = job_for(
+            MODEL_TASKS[task], settings, model,
+            samples=samples, options=options, variant=variant, coverage=coverage, teachers=others, unasked=unasked,
+        )  # fmt: skip
         project = stack.enter_context(open_project(settings.project))
         wanted = Input(opened, field, format, limit)
         run = stack.enter_context(Augmentation(project, job, wanted, model.location, model.bytes))
         run.plan()
-        spent = costs.spent(project, run.run.id) if model.library == "http" else 0.0
-        stop.engine = stack.enter_context(engines.opened(model, settings, spent=spent))
-        summary, poverty = _work(run, stop.engine, stop, display)
+        stop.engines = stack.enter_context(engines.Engines(settings, spent=costs.spent(project, run.run.id)))
+        summary, poverty = work(run, stop.engines, model, others, stop, display)
         if output is not None and not summary.interrupted:
             export.write_jsonl((line for _, line in run.results()), output)
         display.finish(summary, output, opened.name)
@@ -85,46 +93,14 @@ def augment(
     raise typer.Exit(_exit_code(summary))
 
 
-def _job(task: str, samples: int, settings: Settings, model: catalog.Model) -> Job:
-    def chosen(value: Any, suiting: Any) -> Any:
-        return suiting if value is None else value
-
-    suiting = model.temperature if task == "refine" else max(0.8, model.temperature)
-    sampling = Sampling(
-        temperature=chosen(settings.temperature, suiting),
-        top_p=chosen(settings.top_p, model.top_p),
-        top_k=chosen(settings.top_k, model.top_k),
-        min_p=settings.min_p,
-        repeat_penalty=settings.repeat_penalty,
-        max_tokens=settings.max_tokens,
-    )
-    return Job(
-        task=TASKS[task],
-        style=model.style if settings.style == "auto" else settings.style,
-        model_name=model.name,
-        model_sha256=model.sha256(),
-        sampling=sampling,
-        seed=settings.seed,
-        guard=model.guard if settings.guard == "auto" else Strictness(settings.guard),
-        retries=settings.retries,
-        samples=samples,
-        languages=model.languages,
-        similarity=settings.similarity,
-        adapter=engines.adapter_name(settings),
-        adapter_sha256=engines.adapter_sha256(settings),
-        numerics=tuple(_numerics(settings, model)),
-    )
-
-
-def _numerics(settings: Settings, model: catalog.Model) -> Iterator[tuple[str, str]]:
-    if model.server is None and settings.cache_type != "f16":
-        yield "cache_type", settings.cache_type
-    if model.server is None and settings.deterministic:
-        yield "deterministic", "yes"
-
-
-def _work(
-    run: Augmentation, engine: engines.AnyEngine, stop: _Interruption, display: Display
+def work(
+    run: Augmentation,
+    pool: engines.Engines,
+    model: catalog.Model,
+    teachers: Mapping[str, catalog.Model],
+    stop: Interruption,
+    display: Display,
+    settings: Settings | None = None,
 ) -> tuple[Summary, str | None]:
     """Work through a run; returns what it came to, and why the budget does not reach further, if it does not."""
     display.begin(run.run, run.counts())
@@ -150,14 +126,19 @@ def _work(
             display.result(line)
             written = position + 1
 
-    def ready() -> engines.AnyEngine:
+    def ready(model: catalog.Model) -> engines.AnyEngine:
+        engine = pool.engine(model, settings)
         display.say("loading the model" if isinstance(engine, LocalEngine) else "reaching the server")
         info = engine.model
         display.loaded(info)
         stop.graceful = True
         return engine
 
-    summary = run.work(ready, stop, see)
+    def opener(model: catalog.Model) -> Callable[[], engines.AnyEngine]:
+        return lambda: ready(model)
+
+    others = {tongue: opener(teacher) for tongue, teacher in teachers.items()}
+    summary = run.work(opener(model), stop, see, others)
     stop.graceful = False
     if display.shows_results:
         for _, line in run.results(written):
@@ -187,20 +168,20 @@ def _exit_code(summary: Summary) -> ExitCode:
     return ExitCode.DONE
 
 
-class _Interruption:
+class Interruption:
     """Ctrl-C, TERM and a closed terminal: the first one asks for a clean stop, the second one ends all at once."""
 
     def __init__(self) -> None:
         self.graceful = False
         """Whether somebody asks this object; until then an interruption is raised where it comes."""
-        self.engine: engines.AnyEngine | None = None
+        self.engines: engines.Engines | None = None
         self._asked = False
         self._former: dict[int, Any] = {}
 
     def __call__(self) -> bool:
         return self._asked
 
-    def __enter__(self) -> _Interruption:
+    def __enter__(self) -> Interruption:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             # What is ignored was so on purpose: nohup, or a script's background.
             if signal.getsignal(number) is not signal.SIG_IGN:
@@ -213,8 +194,8 @@ class _Interruption:
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         if self._asked:
-            if self.engine is not None:
-                self.engine.kill()
+            if self.engines is not None:
+                self.engines.kill()
             if os.isatty(2):
                 os.write(2, SHOW_CURSOR)
             os._exit(ExitCode.INTERRUPTED)

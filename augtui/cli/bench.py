@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from augtui.cli import options
+from augtui.cli import options, signals
 
 if TYPE_CHECKING:
     from augtui.engines.base import Sampling
@@ -83,7 +82,7 @@ def bench(
     counts = _slot_counts(slots or [])
     chosen = catalog.resolve(settings.model)
     _ = chosen.path  # a server's model has none, and its server's speed says nothing of this machine
-    with _ended_by_signals(), _watcher(quiet=quiet) as watcher:
+    with signals.ending(), _watcher(quiet=quiet) as watcher:
         prompts, aside = _prompts(file, field, format, limit)
         sampling = _sampling(chosen, settings, max_tokens, ignore_eos)
         style = chosen.style if settings.style == "auto" else settings.style
@@ -144,26 +143,6 @@ def _sampling(model: catalog.Model, settings: Settings, max_tokens: int, ignore_
         max_tokens=max_tokens,
         ignore_eos=ignore_eos,
     )
-
-
-@contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Let TERM and a closed terminal end the block as ctrl-c does, so that it leaves nothing behind."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    # What is ignored was so on purpose: nohup, or a script's background.
-    former = {number: signal.getsignal(number) for number in numbers}
-    changed = {number: handler for number, handler in former.items() if handler is not signal.SIG_IGN}
-    try:
-        for number in changed:
-            signal.signal(number, interrupt)
-        yield
-    finally:
-        for number, handler in changed.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

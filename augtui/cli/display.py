@@ -249,7 +249,7 @@ def closing_lines(summary: Summary, output: str | None, source: str) -> Iterator
         yield "run the same command again to go on" + (" with the same input" if source == "-" else "")
         return
     parts = [f"{counts['accepted']} accepted"]
-    if summary.task == "refine":
+    if summary.task == "refine" or counts["kept_original"]:
         parts.append(f"{counts['kept_original']} kept as they were")
     parts.append(f"{counts['failed']} failed")
     speed = f", {summary.completion_tokens / summary.seconds:,.0f} tok/s" if summary.completion_tokens else ""
@@ -290,13 +290,26 @@ def _for_the_eye(task: str, line: Mapping[str, Any]) -> object:
     from rich.text import Text
 
     mark, colour = MARKS[str(line["status"])]
-    original = str(line["instruction" if task == "refine" else "source"] or "")
+    original, made = _original_and_made(task, line)
     text = Text()
     text.append(f"{mark} ", style=colour)
     text.append(excerpt(original, 300) + "\n", style="dim")
-    made = line["refined"] if task == "refine" else line["instruction"]
     if line["status"] == "accepted":
-        text.append(visible(str(made), newline="\n"))
+        text.append(visible(made, newline="\n"))
     else:
         text.append(visible(f"{line['status'].replace('_', ' ')}: {line['reason']}"), style=colour)
     return Padding(text, (0, 0, 1, 0))
+
+
+def _original_and_made(task: str, line: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what a result was made from and what was made, as text for the eye."""
+    if task == "pairs":
+        return f"{len(line['context'])} pairs as examples", f"{line['instruction']}\n→ {line['response']}"
+    if task == "check":
+        scores = line["scores"] or {}
+        told = ", ".join(f"{name} {score}" for name, score in scores.items())
+        return str(line["instruction"]), f"{told}\n{line['evidence'] or ''}"
+    made = next((line[name] for name in ("refined", "label") if name in line), None)
+    if made is None:
+        made = line["instruction"] if "source" in line else line.get("response")
+    return str(line.get("source", line["instruction"]) or ""), str(made)

@@ -10,7 +10,11 @@ from augtui.cli import options
 
 Count = Annotated[int, typer.Option("--count", "-n", min=1, max=10_000, help="New instructions for each record.")]
 Similarity = Annotated[
-    float | None, typer.Option(help="Reject what is at least so like its seed or a sibling (ROUGE-L F1).")
+    float | None, typer.Option(help="Reject what is at least so like its seed or any other of the run (ROUGE-L F1).")
+]
+Coverage = Annotated[
+    bool,
+    typer.Option("--coverage", help="More for records that few others are like, which come first; fewer for the rest."),
 ]
 
 
@@ -21,6 +25,7 @@ def expand(
     count: Count = 3,
     output: options.Out = None,
     similarity: Similarity = None,
+    coverage: Coverage = False,
     field: options.Field = None,
     format: options.Format = None,
     limit: options.Limit = None,
@@ -36,5 +41,5 @@ def expand(
     flags["similarity"] = similarity
     augment(
         "expand", file, output, flags,
-        samples=count, field=field, format=format, limit=limit, json=json, quiet=quiet,
+        samples=count, coverage=coverage, field=field, format=format, limit=limit, json=json, quiet=quiet,
     )  # fmt: skip

@@ -10,7 +10,27 @@ import typer
 from typer.core import TyperGroup
 
 from augtui import __version__
-from augtui.cli import bench, expand, models, paths, pull, refine, runs, show
+from augtui.cli import (
+    bench,
+    check,
+    classify,
+    decontaminate,
+    dedupe,
+    expand,
+    export,
+    importing,
+    models,
+    pairs,
+    paths,
+    project,
+    pull,
+    records,
+    refine,
+    respond,
+    runs,
+    show,
+    translate,
+)
 from augtui.errors import AugtuiError, ExitCode, UsageError
 
 
@@ -88,8 +108,19 @@ def _root(
     typer.echo(ctx.get_help())
 
 
+app.command("import")(importing.import_)
+app.command("export")(export.export)
+app.add_typer(project.app, name="project")
+app.add_typer(records.app, name="records")
 app.command("refine")(refine.refine)
 app.command("expand")(expand.expand)
+app.command("respond")(respond.respond)
+app.command("pairs")(pairs.pairs)
+app.command("translate")(translate.translate)
+app.command("classify")(classify.classify)
+app.command("check")(check.check)
+app.command("dedupe")(dedupe.dedupe)
+app.command("decontaminate")(decontaminate.decontaminate)
 app.add_typer(runs.app, name="runs")
 app.command("bench", cls=bench.Command)(bench.bench)
 app.command("pull")(pull.pull)

@@ -22,11 +22,13 @@ def ls(project: options.Project = None, json: options.Json = False) -> None:
 
     with open_project(load(project=project).project) as opened:
         for run in runs.list_runs(opened):
-            counts = runs.counts(opened, run.id)
+            counts: dict[str, int] = dict(runs.counts(opened, run.id))
+            if run.task == "import":
+                counts = {"records": run.total or 0}
             if json:
                 _print_json({**_row(run), "counts": counts})
                 continue
-            done = sum(counts.values()) - counts["pending"]
+            done = sum(counts.values()) - counts.get("pending", 0)
             typer.echo(
                 f"{run.id:>4}  {run.task:<7} {run.status:<11} {done:>7}/{sum(counts.values()):<7}"
                 f" {run.updated_at[:16]}  {excerpt(run.source, 60)}"
@@ -38,12 +40,15 @@ def show(number: Number, project: options.Project = None, json: options.Json = F
     """Show a run: its settings, its counts, the lines it set aside."""
     from augtui.domain.visible import visible
     from augtui.settings import load
-    from augtui.store import items, runs
+    from augtui.store import imports, items, runs
     from augtui.store.projects import open_project
 
     with open_project(load(project=project).project) as opened:
         run = runs.get(opened, number)
-        counts = runs.counts(opened, number)
+        counts: dict[str, int] = dict(runs.counts(opened, number))
+        if run.task == "import":
+            done = imports.progress(opened, number)
+            counts = {"records": done.records, "added": done.added}
         aside = list(items.quarantined(opened, number))
         if json:
             lines = [{"line": line.line, "reason": line.reason, "excerpt": line.excerpt} for line in aside]

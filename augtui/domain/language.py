@@ -106,6 +106,26 @@ def _is_plainly_english(text: str) -> bool:
     return max(4, len(set(words)) / 8) <= len(_ENGLISH_ONLY.intersection(words))
 
 
+def evident_english(text: str) -> bool:
+    """Say whether two words at least belong to no language of the list but English, and to any other one fewer.
+
+    Unlike `language`, it does not take Latin letters for English where nothing speaks for another language.
+    """
+    words = set(text.lower().split())
+    english = len(_ENGLISH_EVIDENCE & words)
+    return english >= 2 and english > len(_NOT_ENGLISH & words)
+
+
+_NOT_ENGLISH = frozenset().union(*_UNLIKE_ENGLISH.values())
+_OF_INSTRUCTIONS = (
+    "give given find name make create explain identify classify rewrite summarize analyze suggest provide convert "
+    "calculate compare following using word words sentence sentences example examples story between difference list "
+    "following: sentence. sentence: words. text: story. come up think tell help need should could two three five ten"
+)
+"""English words that instructions are full of, and that are hardly ever words of another language of the list."""
+_ENGLISH_EVIDENCE = (_ENGLISH_ONLY | frozenset(_OF_INSTRUCTIONS.split())) - _NOT_ENGLISH
+
+
 def _evident(text: str) -> str:
     return _tongue(_LATIN_WORD.findall(_prose(text)), text.isascii())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from augtui.domain import templates
 from augtui.domain.records import Record
@@ -45,25 +45,43 @@ class Scores:
     second: float
 
 
+A = TypeVar("A")
+"""What the answers of a task are read into."""
+
+
 @dataclass(frozen=True, slots=True)
-class Task:
-    """One of the paper's functions: its templates by style, and the reading of its answers."""
+class Task(Generic[A]):
+    """One thing that a model is asked to do: its templates by style, and the reading of its answers."""
 
     name: str
     symbol: str
-    """The paper's abbreviation (Table 3)."""
-    template_names: dict[Style, str]
-    read: Callable[[str], Answer | Unparsed]
+    """The paper's abbreviation (Table 3); empty for what only prepares or judges data."""
+    template_names: dict[str, str]
+    """By style (`Style`), or by a variant of it such as `bare`."""
+    read: Callable[[str], A | Unparsed]
+    decided_by: tuple[str, ...] = ()
+    """Attributes of a job that can change the results of this task, beside the sampling: they are part of its key."""
+    keeps_original: bool = False
+    """Whether a record for which no answer was good enough stays as it was, which is a result."""
+    least_temperature: float = 0.0
+    """Temperature below which answers are too much alike for the task."""
+    greedy: bool = False
+    """Whether answers are decoded greedily unless the user wants otherwise."""
 
-    def template(self, style: Style) -> Template:
-        """Return the template of a style; tasks without one for general models use the specialised one."""
-        return templates.load(self.template_names.get(style, self.template_names["specialised"]))
+    def template(self, style: Style, variant: str = "") -> Template:
+        """Return the template of a variant or a style; tasks without one for it use the specialised one."""
+        names = self.template_names
+        return templates.load(names.get(variant) or names.get(style) or names["specialised"])
 
-    def render(self, record: Record, style: Style, context: Sequence[Record] = ()) -> tuple[Message, ...]:
+    def render(
+        self, record: Record, style: Style, context: Sequence[Record] = (), variant: str = "", **values: object
+    ) -> tuple[Message, ...]:
         """Return the prompt for a record; `context` are the in-context pairs of pair expansion (eq. 3)."""
-        return self.template(style).render(instruction=record.instruction, task_type=None, pairs=context)
+        return self.template(style, variant).render(
+            instruction=record.instruction, response=record.response, task_type=None, pairs=context, **values
+        )
 
-    def parse(self, text: str, finish_reason: str) -> Answer | Unparsed:
+    def parse(self, text: str, finish_reason: str) -> A | Unparsed:
         """Read an answer; whatever does not hold exactly what was asked for is `Unparsed`, never guessed at."""
         if finish_reason == "length":
             return Unparsed("cut off", "the answer reached its longest length")
@@ -103,7 +121,7 @@ def _read_expanded(text: str) -> Answer | Unparsed:
     return Answer(text)
 
 
-def _read_pair(text: str) -> Answer | Unparsed:
+def read_pair(text: str) -> Answer | Unparsed:
     """Read `### Instruction … ### Response …`, once each, with or without colons (the model card writes none)."""
     headings = list(_HEADING.finditer(text))
     kinds = [heading.group(1).lower() for heading in headings]
@@ -137,11 +155,17 @@ def read_scores(text: str) -> Scores | Unparsed:
 
 
 REFINE = Task(
-    "refine", "IR", {"specialised": "refine", "general": "refine-general", "card": "refine-card"}, _read_refined
-)
+    "refine", "IR", {"specialised": "refine", "general": "refine-general", "card": "refine-card"}, _read_refined,
+    decided_by=("guard",), keeps_original=True,
+)  # fmt: skip
 EXPAND = Task(
-    "expand", "IE", {"specialised": "expand", "general": "expand-general", "card": "expand-card"}, _read_expanded
-)
-PAIRS = Task("pairs", "IRE", {"specialised": "pairs", "card": "pairs-card"}, _read_pair)
+    "expand", "IE", {"specialised": "expand", "general": "expand-general", "card": "expand-card"}, _read_expanded,
+    decided_by=("similarity", "keeps_language"), least_temperature=0.8,
+)  # fmt: skip
+PAIRS = Task(
+    "pairs", "IRE", {"specialised": "pairs", "bare": "pairs-bare", "card": "pairs-card"}, read_pair,
+    decided_by=("similarity", "keeps_language"), least_temperature=0.8,
+)  # fmt: skip
 
-TASKS: dict[str, Task] = {task.name: task for task in (REFINE, EXPAND, PAIRS)}
+TASKS: dict[str, Task[Answer]] = {task.name: task for task in (REFINE, EXPAND, PAIRS)}
+"""The paper's three functions."""

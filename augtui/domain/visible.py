@@ -87,7 +87,7 @@ def _cells(char: str) -> int:
 
 
 def restored(edited: str, original: str) -> str:
-    r"""Return an edited text that was shown by `visible(original, newline="\n")` with its hidden characters as they were.
+    r"""Return an edited text that was shown by `visible(original, newline="\n")`, its hidden characters as they were.
 
     A symbol or escape that the original itself holds as text stays text.
     """

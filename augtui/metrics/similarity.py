@@ -5,17 +5,23 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from rapidfuzz.distance import Indel
+from rapidfuzz.distance import LCSseq
 
-_TOKEN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff\u3040-\u30ff\uac00-\ud7af]|[^\W_]+(?:'[^\W_]+)*", re.UNICODE)
+_UNSPACED = "\u3400-\u9fff\uf900-\ufaff\u3040-\u30ff\uac00-\ud7af\U00020000-\U0003ffff"
+_TOKEN = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+(?:'[^\W_{_UNSPACED}]+)*")
 """Words, and single characters of the scripts that are written without spaces: with words alone, two equal Chinese
 sentences would have nothing to compare."""
 
 
+def tokenized(text: str) -> list[str]:
+    """Return the lower-case tokens of a text, punctuation left out."""
+    return _TOKEN.findall(text.lower())
+
+
 @lru_cache(maxsize=4096)
 def tokens(text: str) -> tuple[str, ...]:
-    """Return the lower-case tokens of a text, punctuation left out."""
-    return tuple(_TOKEN.findall(text.lower()))
+    """Return `tokenized(text)`, remembered for texts that are compared again and again."""
+    return tuple(tokenized(text))
 
 
 def rouge_l(first: str, second: str) -> float:
@@ -28,4 +34,4 @@ def rouge_l(first: str, second: str) -> float:
     a, b = tokens(first), tokens(second)
     if not a and not b:
         return float(first.strip() == second.strip())
-    return float(Indel.normalized_similarity(a, b))
+    return 2 * LCSseq.similarity(a, b) / (len(a) + len(b))

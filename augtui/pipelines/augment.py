@@ -4,31 +4,23 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from augtui.domain.records import Quarantined, Record
+from augtui.domain.records import Quarantined
 from augtui.engines.base import Engine
-from augtui.errors import AugtuiError, InputError
-from augtui.pipelines import collect, formats, rows
+from augtui.errors import AugtuiError
+from augtui.pipelines import planning
 from augtui.pipelines.job import Job
+from augtui.pipelines.planning import Supply
 from augtui.pipelines.runner import ItemSettled, RunEvent, Runner, TryRejected
-from augtui.pipelines.source import Source
+from augtui.pipelines.steps import step_for
 from augtui.store import costs, items, runs
-from augtui.store.items import PlannedItem
+from augtui.store.items import PendingItem, PlannedItem
 from augtui.store.projects import Project
 from augtui.store.runs import ItemStatus, Run, RunPlan
-
-
-@dataclass(frozen=True, slots=True)
-class Input:
-    """What of the source is wanted."""
-
-    source: Source
-    field: str | None = None
-    format: str | None = None
-    limit: int | None = None
+from augtui.store.siblings import accepted_texts
 
 
 @dataclass(slots=True)
@@ -72,7 +64,7 @@ class Summary:
 class Augmentation:
     """One run, from its input to its results; used as a context, which holds the run's lock."""
 
-    def __init__(self, project: Project, job: Job, wanted: Input, model_path: str, model_bytes: int) -> None:
+    def __init__(self, project: Project, job: Job, wanted: Supply, model_path: str, model_bytes: int) -> None:
         """Prepare; nothing is written before the context is entered."""
         self.project = project
         self.job = job
@@ -83,6 +75,7 @@ class Augmentation:
         self._run: Run | None = None
         self._finished = False
         self.common = dict(job.provenance())
+        self.step = step_for(job, self._siblings)
 
     @property
     def run(self) -> Run:
@@ -92,20 +85,20 @@ class Augmentation:
 
     def __enter__(self) -> Augmentation:
         """Begin or resume the run; raises StoreError if another process works on it."""
-        job, source = self.job, self.wanted.source
+        job, wanted = self.job, self.wanted
         template = job.template
         self._run = runs.begin(
             self.project,
             RunPlan(
-                key=job.run_key(source.sha256, self.wanted.limit, self.wanted.field, self._format()),
+                key=job.run_key(wanted.sha256, wanted.limit, wanted.field, wanted.stated_format),
                 task=job.task.name,
-                source=source.name,
+                source=wanted.name,
                 config=job.config(),
                 seed=job.seed,
                 template_hash=template.hash,
                 template_name=template.name,
                 template_source=template.source,
-                paper_table=str(template.paper_table),
+                paper_table=None if template.paper_table is None else str(template.paper_table),
                 model_sha256=job.model_sha256,
                 model_name=job.model_name,
                 model_path=self._model_path,
@@ -134,50 +127,44 @@ class Augmentation:
         return self.run.total
 
     def _planned(self) -> Iterator[PlannedItem]:
-        position = 0
-        for outcome in self._outcomes():
+        for outcome in planning.planned(self.job, self.wanted):
             if isinstance(outcome, Quarantined):
                 self._quarantined.append(outcome)
-                continue
-            for sample in range(self.job.samples):
-                yield PlannedItem(position, self._key(outcome, sample), outcome, sample)
-                position += 1
+            else:
+                yield outcome
         # Before the plan counts as complete, else a kill between the two would lose these for good.
         items.add_quarantined(self.project, self.run, self._quarantined)
 
-    def _outcomes(self) -> Iterator[Record | Quarantined]:
-        wanted, path = self.wanted, self.wanted.source.path
-        try:
-            yield from collect.read(path, field=wanted.field, format=wanted.format, limit=wanted.limit)
-        except InputError as error:
-            # A pipe's temporary copy means nothing to the user.
-            named = error.message.replace(str(path), wanted.source.shown)
-            raise InputError(named, hint=error.hint) from None
-
-    def _format(self) -> str | None:
-        return self.wanted.format or formats.named(str(self.wanted.source.path))
-
-    def _key(self, record: Record, sample: int) -> str:
-        return self.job.item_key(record, sample)
+    def _siblings(self, record_id: str) -> list[str]:
+        return accepted_texts(self.project, self.job.task.name, record_id, self.run.id)
 
     def counts(self) -> dict[ItemStatus, int]:
         """Return how many items have each status."""
         return runs.counts(self.project, self.run.id)
 
-    def work(self, engine: Callable[[], Engine], stop: Callable[[], bool], see: Callable[[RunEvent], None]) -> Summary:
-        """Settle what is pending and tell `see` of it; the engine is made only if there is work for it."""
+    def work(
+        self,
+        engine: Callable[[], Engine],
+        stop: Callable[[], bool],
+        see: Callable[[RunEvent], None],
+        teachers: Mapping[str, Callable[[], Engine]] | None = None,
+    ) -> Summary:
+        """Settle what is pending and tell `see` of it; an engine is made only if there is work for it.
+
+        `teachers` are the engines of the job's teachers by language; they work one after the other.
+        """
         before = self.counts()
         done_before = sum(before.values()) - before["pending"]
         summary = Summary(self.run.id, self.job.task.name, sum(before.values()), before, self._quarantined, False,
                           done_before, 0.0, 0)  # fmt: skip
         started = time.monotonic()
         if before["pending"]:
-            runner = Runner(self.project, self.run, engine(), self.job)
-            for event in runner.work(stop):
-                if isinstance(event, ItemSettled | TryRejected) and event.reason:
-                    summary.reasons[kind_of(event.reason)] += 1
-                see(event)
-            summary.completion_tokens = runner.completion_tokens
+            for runner in self._runners(engine, teachers or {}):
+                for event in runner.work(stop):
+                    if isinstance(event, ItemSettled | TryRejected) and event.reason:
+                        summary.reasons[kind_of(event.reason)] += 1
+                    see(event)
+                summary.completion_tokens += runner.completion_tokens
         summary.seconds = time.monotonic() - started
         summary.counts = self.counts()
         summary.cost = costs.spent(self.project, self.run.id)
@@ -186,12 +173,23 @@ class Augmentation:
         self._finished = True
         return summary
 
+    def _runners(self, engine: Callable[[], Engine], teachers: Mapping[str, Callable[[], Engine]]) -> Iterator[Runner]:
+        """Yield a runner for the items of the job's own model, then one for each teacher."""
+        job = self.job
+
+        def whose(worker: Job) -> Callable[[PendingItem], bool]:
+            return lambda item: job.for_record(item.instruction) is worker
+
+        yield Runner(self.project, self.run, engine, job, self.step, whose(job))
+        for tongue, teacher in job.teachers:
+            yield Runner(self.project, self.run, teachers[tongue], teacher, self.step, whose(teacher)).teaching()
+
     def results(self, start: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield (position, output line) from `start` on, in the order of the input, up to the first pending item."""
         for row in items.results(self.project, self.run.id, start):
             if row.status == "pending":
                 return
-            yield row.position, rows.output_row(self.job.task.name, row, self.common)
+            yield row.position, self.step.row(row, self.common)
 
 
 def kind_of(reason: str) -> str:

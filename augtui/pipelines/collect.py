@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from array import array
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from augtui.domain.records import Quarantined, Record
+from augtui.domain.records import Quarantined, Record, digest
 from augtui.errors import InputError
-from augtui.pipelines import formats, readers, streams
-from augtui.pipelines.fields import INSTRUCTION_NAMES, NO_FIELD, NOT_TEXT, Finder, NoRecord, names_in, shown
+from augtui.pipelines import formats, readers, shapes, streams
+from augtui.pipelines.fields import NO_FIELD, NOT_TEXT, Finder, NoRecord, names_in, shown
+from augtui.pipelines.shapes import Shape
+from augtui.pipelines.turns import Choice
 
 ROWS_TO_JUDGE: Final = 100
 """After so many rows without an instruction field the file is refused."""
@@ -23,6 +27,10 @@ def read(
     format: str | None = None,
     limit: int | None = None,
     stdin: BinaryIO | None = None,
+    see: Callable[[Any], None] | None = None,
+    shape: str | None = None,
+    choice: Choice = "first",
+    encoding: str | None = None,
 ) -> Iterator[Record | Quarantined]:
     """Yield a record for every row of `source` (`-`: standard input), a report for a row that cannot be one.
 
@@ -32,17 +40,33 @@ def read(
     element of an array.
 
     `field` is the key or dotted path of the instruction; `format` is one of `formats.FORMATS`, by default
-    told from the name and the content. At most `limit` records are read.
+    told from the name and the content. `shape` is one of `shapes.SHAPES`, by default whatever names are usual.
+    `choice` says which pairs of a conversation become records. `encoding` is that of the text, by default UTF-8,
+    or UTF-16 where a byte order mark says so. At most `limit` records are read. `see` is given each row's own value
+    before what becomes of it is yielded.
 
     Raises InputError, while it is iterated: the input as a whole cannot be read, holds no rows, or none of
     its first rows has an instruction field (the reports on those come first).
     """
-    with streams.opened(source, stdin) as stream:
-        rows = _rows(stream, field, format)
-        yield from _records(_judged(rows, Finder(field), field, stream.name), limit, stream.name)
+    layout = shapes.named(shape)
+    if shape == "text" and format is None:
+        format = "text"
+    with streams.opened(source, stdin, encoding) as stream:
+        rows = _rows(stream, field, format, layout)
+        if see is not None:
+            rows = _seen(rows, see)
+        finder = Finder(field, layout, choice)
+        yield from _records(_judged(rows, finder, field, layout, stream.name), limit, stream.name)
 
 
-def _rows(stream: streams.Stream, field: str | None, stated: str | None) -> readers.Rows:
+def _seen(rows: readers.Rows, see: Callable[[Any], None]) -> readers.Rows:
+    for row in rows:
+        if isinstance(row, readers.Row):
+            see(row.value)
+        yield row
+
+
+def _rows(stream: streams.Stream, field: str | None, stated: str | None, layout: Shape) -> readers.Rows:
     told = formats.told(stream, stated, field)
     match told:
         case "jsonl":
@@ -50,7 +74,7 @@ def _rows(stream: streams.Stream, field: str | None, stated: str | None) -> read
         case "json":
             return readers.json_array(stream)
         case "object":
-            return readers.json_object(stream, lambda value: _is_row(value, field))
+            return readers.json_object(stream, lambda value: _is_row(value, field, layout))
         case "csv":
             sample = stream.peek(streams.CHUNK)
             return readers.table(stream, formats.header_delimiter(sample, field) or ",")
@@ -62,46 +86,47 @@ def _rows(stream: streams.Stream, field: str | None, stated: str | None) -> read
             return readers.text_lines(stream)
 
 
-def _is_row(value: Any, field: str | None) -> bool:
+def _is_row(value: Any, field: str | None, layout: Shape) -> bool:
     try:
-        Finder(field).find(value)
+        Finder(field, layout).find(value)
     except NoRecord as refused:
         return refused.reason not in (NO_FIELD, NOT_TEXT)
     return True
 
 
-def _judged(rows: readers.Rows, finder: Finder, field: str | None, name: str) -> Iterator[Record | Quarantined]:
+def _judged(
+    rows: readers.Rows, finder: Finder, field: str | None, layout: Shape, name: str
+) -> Iterator[Record | Quarantined]:
     """Yield what becomes of each row; raise InputError where the first rows have no instruction field."""
     fieldless: list[Any] = []
     judged = False
     for row in rows:
-        outcome = row if isinstance(row, Quarantined) else _outcome(row, finder)
-        if not judged and isinstance(row, readers.Row):
-            if isinstance(outcome, Quarantined) and outcome.reason in (NO_FIELD, NOT_TEXT):
+        if isinstance(row, Quarantined):
+            yield row
+            continue
+        try:
+            found = finder.find_all(row.value)
+        except NoRecord as refused:
+            if not judged and refused.reason in (NO_FIELD, NOT_TEXT):
                 fieldless.append(row.value)
                 if len(fieldless) >= ROWS_TO_JUDGE:
                     break
-            else:
-                judged = True
-                fieldless.clear()
-        yield outcome
-    if fieldless:
-        raise _no_field(fieldless, field, name)
+            yield Quarantined(row.line, refused.reason, shown(row.value))
+        else:
+            judged = True
+            for one in found:
+                yield Record(one.instruction, one.response, one.source_id, row.line, 0, one.extra)
+    if fieldless and not judged:
+        raise _no_field(fieldless, field, layout, name)
 
 
-def _outcome(row: readers.Row, finder: Finder) -> Record | Quarantined:
-    try:
-        found = finder.find(row.value)
-    except NoRecord as refused:
-        return Quarantined(row.line, refused.reason, shown(row.value))
-    return Record(found.instruction, found.response, found.source_id, row.line, 0, found.extra)
-
-
-def _no_field(rows: list[Any], field: str | None, name: str) -> InputError:
+def _no_field(rows: list[Any], field: str | None, layout: Shape, name: str) -> InputError:
     names = ", ".join(repr(key[:40]) for key in names_in(rows)[:20]) or "none"
     if field is not None:
         return InputError(f"no row of {name} has text in the field {field!r}", hint=f"fields found: {names}")
-    usual = ", ".join(INSTRUCTION_NAMES)
+    if {"data", "intent"} <= set(names_in(rows)):
+        return InputError(f"{name} is laid out as the SNIPS files are", hint="say so: augtui import --as snips FILE")
+    usual = ", ".join(layout.instruction)
     return InputError(
         f"no row of {name} has an instruction (fields found: {names}; looked for: {usual})",
         hint="name the field with --field NAME",
@@ -110,7 +135,7 @@ def _no_field(rows: list[Any], field: str | None, name: str) -> InputError:
 
 def _records(outcomes: Iterator[Record | Quarantined], limit: int | None, name: str) -> Iterator[Record | Quarantined]:
     """Number equal contents, and stop after `limit` records."""
-    seen: dict[bytes, int] = {}
+    seen = Occurrences()
     count = 0
     outcome = None
     for outcome in outcomes:
@@ -118,24 +143,58 @@ def _records(outcomes: Iterator[Record | Quarantined], limit: int | None, name: 
             return
         if isinstance(outcome, Record):
             count += 1
-            key = _content_key(outcome)
-            occurrence = seen.get(key, 0)
-            seen[key] = occurrence + 1
-            if occurrence:
-                outcome = Record(
-                    outcome.instruction,
-                    outcome.response,
-                    outcome.source_id,
-                    outcome.line,
-                    occurrence,
-                    outcome.extra,
-                )
+            if occurrence := seen.count(_content_key(outcome)):
+                outcome = replace(outcome, occurrence=occurrence)
         yield outcome
     if outcome is None:
         raise InputError(f"{name} holds no rows")
 
 
-def _content_key(record: Record) -> bytes:
-    """Return 16 bytes that stand for the record's content; the length keeps the two texts apart."""
-    response = "" if record.response is None else f"\0{record.response}"
-    return hashlib.blake2b(f"{record.instruction}{response}".encode(), digest_size=16).digest()
+def _content_key(record: Record) -> int:
+    """Return a number of 64 bits that stands for the record's content; the marks keep its texts apart."""
+    content = record.instruction if record.response is None else f"{record.instruction}\0{record.response}"
+    if record.extra and (context := record.context()):
+        content = f"{content}\0\0{digest(context)}"
+    return int.from_bytes(hashlib.blake2b(content.encode(), digest_size=8).digest(), "little")
+
+
+class Occurrences:
+    """Counts how often each of many 64-bit keys came before, in 16 bytes a key or less (a set takes five times that).
+
+    Two contents with one key, at a million rows a chance of 1 in 30 million, only give one of them a number too high.
+    """
+
+    def __init__(self) -> None:
+        """Begin with no key."""
+        self._slots = array("Q", bytes(8 * 1024))
+        self._mask = 1023
+        self._size = 0
+        self._repeated: dict[int, int] = {}
+
+    def count(self, key: int) -> int:
+        """Return how often a key was counted before, and count it."""
+        key = key or 1  # 0 marks a free slot
+        slots, mask = self._slots, self._mask
+        at = key & mask
+        while found := slots[at]:
+            if found == key:
+                before = self._repeated.get(key, 1)
+                self._repeated[key] = before + 1
+                return before
+            at = (at + 1) & mask
+        slots[at] = key
+        self._size += 1
+        if 2 * self._size > mask:
+            self._grow()
+        return 0
+
+    def _grow(self) -> None:
+        mask = 2 * self._mask + 1
+        slots = array("Q", bytes(8 * (mask + 1)))
+        for key in self._slots:
+            if key:
+                at = key & mask
+                while slots[at]:
+                    at = (at + 1) & mask
+                slots[at] = key
+        self._slots, self._mask = slots, mask

@@ -61,10 +61,18 @@ class WholeFile:
 
     def write(self, text: str) -> None:
         """Add text, as UTF-8. Raises OutputError."""
+        try:
+            data = text.encode()
+        except ValueError as error:
+            raise self._failure(error) from None
+        self.write_bytes(data)
+
+    def write_bytes(self, data: bytes) -> None:
+        """Add bytes. Raises OutputError."""
         if self._file is None:
             raise ValueError("the file is not open")
         try:
-            self._file.write(text.encode())
+            self._file.write(data)
         except (OSError, ValueError) as error:
             raise self._failure(error) from None
 
@@ -156,6 +164,20 @@ class WholeFile:
         return OutputError(f"{self._name} cannot be written: {cause}")
 
 
+def require_writable(target: str | Path) -> None:
+    """Refuse an output that cannot be written before long work is spent on it; raises OutputError."""
+    path = Path(target)
+    if path.is_dir():
+        raise OutputError(f"{target} cannot be written: it is a folder")
+    folder = Path(os.path.realpath(path)).parent
+    if not folder.is_dir():
+        raise OutputError(f"{target} cannot be written: the folder does not exist")
+    # A file is replaced by another one in its folder; a device or a pipe is written to.
+    replaced = path.is_file() or not path.exists()
+    if (replaced and not os.access(folder, os.W_OK)) or (path.exists() and not os.access(path, os.W_OK)):
+        raise OutputError(f"{target} cannot be written: permission denied")
+
+
 def write_jsonl(rows: Iterable[Mapping[str, Any]], target: str | Path) -> int:
     """Write a JSON object a line to `target`, whole or not at all, and return the number of rows.
 
@@ -164,9 +186,14 @@ def write_jsonl(rows: Iterable[Mapping[str, Any]], target: str | Path) -> int:
     count = 0
     with WholeFile(target) as file:
         for count, row in enumerate(rows, start=1):
-            try:
-                line = json.dumps(row, ensure_ascii=False, allow_nan=False)
-            except (TypeError, ValueError, RecursionError) as error:
-                raise OutputError(f"{target} cannot be written: row {count} is no JSON: {error}") from None
-            file.write(f"{line}\n")
+            file.write(json_line(row, target, count))
     return count
+
+
+def json_line(row: Mapping[str, Any], target: str | Path, number: int | None = None) -> str:
+    """Return a row as a line of JSON for `target`; raises OutputError for one that JSON cannot hold."""
+    try:
+        return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+    except (TypeError, ValueError, RecursionError) as error:
+        which = "a row" if number is None else f"row {number}"
+        raise OutputError(f"{target} cannot be written: {which} is no JSON: {error}") from None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from augtui import __version__
 from augtui.domain.guard import Strictness
+from augtui.domain.language import language
 from augtui.domain.records import Record, digest
 from augtui.domain.tasks import Style, Task
 from augtui.domain.templates import Template
@@ -19,7 +20,7 @@ from augtui.engines.base import Sampling
 class Job:
     """One task with its model, prompt style, sampling, guard and number of tries."""
 
-    task: Task
+    task: Task[Any]
     style: Style
     model_name: str
     model_sha256: str
@@ -39,11 +40,34 @@ class Job:
     adapter_sha256: str | None = None
     numerics: tuple[tuple[str, str], ...] = ()
     """What else can change the result in its last bits, and so the text: a quantized cache, the deterministic mode."""
+    variant: str = ""
+    """A variant of the task's template, such as `bare` headings."""
+    options: tuple[tuple[str, Any], ...] = ()
+    """Further JSON values by name that the task's step knows and that can change its results."""
+    teachers: tuple[tuple[str, Job], ...] = ()
+    """Jobs by language (`en`, `zh`, `other`) for records that another model is to work on."""
+    coverage: bool = False
+    """Whether records in sparse regions of the input get more samples, and come first."""
 
     @property
     def template(self) -> Template:
         """Return the prompt template that is used."""
-        return self.task.template(self.style)
+        return self.task.template(self.style, self.variant)
+
+    @property
+    def keeps_language(self) -> bool:
+        """Say whether an answer must be in the language of what it was made from."""
+        return self.guard is not Strictness.OFF
+
+    def option(self, name: str, default: Any = None) -> Any:
+        """Return the value of a further option."""
+        return dict(self.options).get(name, default)
+
+    def for_record(self, instruction: str) -> Job:
+        """Return the job for a record: this one, or that of the teacher for its language."""
+        if not self.teachers:
+            return self
+        return dict(self.teachers).get(language(instruction).value, self)
 
     def config(self) -> dict[str, Any]:
         """Return all that decides the results, as JSON values; `augtui runs show` prints it."""
@@ -67,16 +91,18 @@ class Job:
         config.update(self.numerics)
         if self.languages:
             config["languages"] = list(self.languages)
-        if self.task.name == "refine":
-            config["guard"] = self.guard.value
-        else:
-            config["similarity"] = self.similarity
-            config["keeps_language"] = self.guard is not Strictness.OFF
+        config.update({name: _plain(getattr(self, name)) for name in self.task.decided_by})
+        config.update(self.options)
         return config
 
-    def item_key(self, record: Record, sample: int) -> str:
-        """Return the sha256 that names the work on one record and sample, whatever run it belongs to."""
-        return digest({**self.config(), "record": record.id, "sample": sample})
+    def item_key(self, record: Record | str, sample: int, context: Sequence[str] = ()) -> str:
+        """Return the sha256 that names the work on one record (or its id) and sample, whatever run it belongs to.
+
+        `context` are the ids of the records that it is made from besides.
+        """
+        record_id = record if isinstance(record, str) else record.id
+        further = {"context": list(context)} if context else {}
+        return digest({**self.config(), "record": record_id, "sample": sample, **further})
 
     def run_key(self, source_sha256: str, limit: int | None, field: str | None, format: str | None = None) -> str:
         """Return the sha256 that names this job on this input: the same command again is the same run.
@@ -84,7 +110,10 @@ class Job:
         `format` is what the user or the file's name says of the input: the same bytes may be read in several ways.
         """
         read = {"source": source_sha256, "limit": limit, "field": field, "format": format}
-        return digest({**self.config(), "samples": self.samples, **read})
+        further: dict[str, Any] = {"coverage": True} if self.coverage else {}
+        if self.teachers:
+            further["teachers"] = {tongue: job.config() for tongue, job in self.teachers}
+        return digest({**self.config(), "samples": self.samples, **read, **further})
 
     def attempt_seed(self, record_id: str, sample: int, attempt: int) -> int:
         """Return the 32-bit sampling seed of one try, the same on every machine and in every order."""
@@ -95,9 +124,14 @@ class Job:
         """Yield what every result of the job has in common."""
         yield "task", self.task.name
         yield "template", self.template.version
-        yield "paper_table", self.template.paper_table
+        if self.template.paper_table is not None:
+            yield "paper_table", self.template.paper_table
         yield "model", self.model_name
         yield "model_sha256", self.model_sha256
         if self.adapter_sha256 is not None:
             yield "adapter_sha256", self.adapter_sha256
         yield "augtui", __version__
+
+
+def _plain(value: Any) -> Any:
+    return value.value if isinstance(value, Strictness) else value

@@ -10,6 +10,7 @@ import re
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,11 +18,16 @@ from augtui.domain.records import Quarantined
 from augtui.errors import InputError
 from augtui.pipelines import jsontext
 from augtui.pipelines.fields import jsonable
+from augtui.pipelines.formula import unescaped
 from augtui.pipelines.streams import LINE_LIMIT, MEBIBYTE, Stream, TooLong, lines
 
 DOCUMENT_LIMIT: Final = 64 * MEBIBYTE
 """The most bytes of a JSON object that holds the rows; it is parsed as a whole."""
 EXCERPT: Final = 200
+OWN_COLUMNS: Final = (
+    "id", "instruction", "response", "system", "history", "rejected", "language", "task", "family", "provenance",
+)  # fmt: skip
+"""The header of the tables that `augtui export` writes."""
 
 TOO_LONG: Final = "longer than 16 MiB"
 BROKEN_CSV: Final = "broken CSV"
@@ -218,7 +224,8 @@ def json_object(stream: Stream, is_row: Callable[[Any], bool]) -> Rows:
     """Yield the rows of one JSON object: itself, if `is_row` says so, else those of the arrays in it.
 
     Several arrays (`{"train": […], "test": […]}`) are read one after the other, and each row that is an
-    object gets the array's name as its `split`, unless it has one. Raises InputError.
+    object gets the array's name as its `split`, unless it has one. A row of parts alone, `{"data": […]}`, gets it as
+    its `intent`: so the SNIPS files name what an utterance is about. Raises InputError.
     """
     data = stream.peek(DOCUMENT_LIMIT + 1)
     if len(data) > DOCUMENT_LIMIT:
@@ -243,6 +250,8 @@ def json_object(stream: Stream, is_row: Callable[[Any], bool]) -> Rows:
         for value in rows:
             if len(arrays) > 1 and isinstance(value, dict):
                 value.setdefault("split", name)
+            if isinstance(value, dict) and value.keys() == {"data"}:
+                value["intent"] = name
             yield _inspected(next(number), value, broken_text)
 
 
@@ -283,6 +292,7 @@ def table(stream: Stream, delimiter: str) -> Rows:
     feed = _Feed(stream)
     parser = csv.reader(feed, delimiter=delimiter, strict=True)
     header: list[str] | None = None
+    is_own = False
     number = 0
     while True:
         feed.start_row()
@@ -304,9 +314,10 @@ def table(stream: Stream, delimiter: str) -> Rows:
             continue
         if header is None:
             header = _header(cells, stream.name)
+            is_own = tuple(header) == OWN_COLUMNS
             continue
         number += 1
-        yield _table_row(number, header, cells)
+        yield _table_row(number, header, cells, is_own)
 
 
 def _header(cells: list[str], name: str) -> list[str]:
@@ -319,14 +330,24 @@ def _header(cells: list[str], name: str) -> list[str]:
     return header
 
 
-def _table_row(number: int, header: list[str], cells: list[str]) -> Row | Quarantined:
+def _own(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the row that augtui's own table was made from: without the marks of formulas, with its nested values."""
+    row = {name: unescaped(cell) for name, cell in row.items()}
+    for name in ("history", "provenance"):
+        with suppress(jsontext.Refused):
+            row[name] = jsontext.parse(row[name]) if row[name] else None
+    return row
+
+
+def _table_row(number: int, header: list[str], cells: list[str], is_own: bool) -> Row | Quarantined:
     text = ",".join(cells)
     if not text.isascii() and not jsontext.encodable(text):
         return _quarantined(number, jsontext.NOT_UTF8, text)
     if len(cells) > len(header) and any(cells[len(header) :]):
         return _quarantined(number, "more cells than columns", text)
     cells += [""] * (len(header) - len(cells))
-    return Row(number, dict(zip(header, cells, strict=False)))
+    row = dict(zip(header, cells, strict=False))
+    return Row(number, _own(row) if is_own else row)
 
 
 class RowTooLong(Exception):

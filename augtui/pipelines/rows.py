@@ -1,4 +1,4 @@
-"""Result rows: what a run made of each record, as the lines of its output."""
+"""What all result rows have in common: the name of a record, and how its result came about."""
 
 from __future__ import annotations
 
@@ -8,30 +8,26 @@ from typing import Any
 from augtui.store.items import ResultRow
 
 
-def output_row(task: str, row: ResultRow, common: Mapping[str, Any]) -> dict[str, Any]:
-    """Return one output line.
-
-    Refine: `{"id", "instruction" (the original), "refined", "status", "reason", "provenance"}`; `refined` is the
-    original where it was kept, and null where the record failed. Expand: `{"id", "instruction" (the new one, null where
-    it failed), "source_id", "source", "status", "reason", "provenance"}`. An id is the one that the user's file gave,
-    or the record's own.
-    """
-    given = row.source_id if row.source_id is not None else row.record_id
-    provenance = _provenance(row, common)
-    if task == "refine":
-        refined = row.instruction if row.status == "kept_original" else row.text
-        line: dict[str, Any] = {"id": given, "instruction": row.instruction, "refined": refined}
-    else:
-        name = row.result_record_id or f"{given}#{row.sample}"
-        line = {"id": name, "instruction": row.text, "source_id": given, "source": row.instruction}
-    return {**line, "status": row.status, "reason": row.reason, "provenance": provenance}
+def given_id(row: ResultRow) -> str | int:
+    """Return the id that the user's file gave the record, or the record's own."""
+    return row.source_id if row.source_id is not None else row.record_id
 
 
-def _provenance(row: ResultRow, common: Mapping[str, Any]) -> dict[str, Any]:
+def made_id(row: ResultRow) -> str:
+    """Return the id of the record that was made; where none was, a name for the sample of the original."""
+    return row.result_record_id or f"{given_id(row)}#{row.sample}"
+
+
+def provenance(row: ResultRow, common: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how a row came about; `common` is what all rows of the run share, unless the try says otherwise."""
+    own = {name: row.engine[name] for name in ("model", "model_sha256") if name in row.engine}
+    context = {"context": list(row.context)} if row.context else {}
     return {
         **common,
+        **own,
         "run": row.run_id,
         "record": row.record_id,
+        **context,
         "result": row.result_record_id,
         "line": row.line,
         "sample": row.sample,

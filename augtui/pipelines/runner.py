@@ -7,25 +7,26 @@ new records; only then is a result reported.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
-from augtui.domain.language import Language, language
-from augtui.domain.records import Record
-from augtui.engines.base import Completion, Engine, Failure, Progress, Request, Restarted
+from augtui.domain.tasks import Unparsed
+from augtui.engines.base import Completion, Engine, Event, Failure, Progress, Request, Restarted
 from augtui.pipelines.job import Job
-from augtui.pipelines.verdicts import Verdict, judge_for
+from augtui.pipelines.precedence import Turns
+from augtui.pipelines.steps.base import AnyStep, Outcome
 from augtui.store import items
-from augtui.store.dataset import GeneratedRecord
-from augtui.store.items import Attempt, PendingItem, Settled
+from augtui.store.items import HELD, Attempt, PendingItem, Settled
 from augtui.store.projects import Project
 from augtui.store.runs import Run
-from augtui.store.siblings import accepted_texts
 
 POLL_S = 0.1
 IN_FLIGHT_PER_SLOT = 4
 """Items given to the engine at a time: enough that no slot waits for the database."""
+
+UNASKED = 64
+"""Items looked at together as long as none of them needed an engine."""
 
 SettledStatus = Literal["accepted", "kept_original", "failed"]
 
@@ -62,29 +63,70 @@ RunEvent = ItemSettled | TryRejected | BudgetSpent | Progress | Restarted
 
 @dataclass(slots=True)
 class _Flight:
-    """An item under way and the number of its present try."""
+    """An item under way, its present try, and what the answer was if a second one is asked for."""
 
     item: PendingItem
     attempt: int
     seed: int
+    first: Attempt | None = None
+    answer: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """An answer that is good by itself."""
+
+    item: PendingItem
+    attempt: Attempt
+    answer: Any
+
+
+@dataclass(slots=True)
+class _Poll:
+    """What the events of one poll come to; it is saved before anything of it is told or asked."""
+
+    settled: list[Settled] = field(default_factory=list)
+    tries: list[tuple[str, Attempt]] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
+    news: list[RunEvent] = field(default_factory=list)
+    offered: list[_Candidate] = field(default_factory=list)
+    """Answers that are good by themselves and may have to wait for their turn."""
 
 
 class Runner:
-    """Works through one run with one engine."""
+    """Works through one run, or through the part of it that one teacher has, with one engine."""
 
-    def __init__(self, project: Project, run: Run, engine: Engine, job: Job) -> None:
-        """Prepare; `work` does it."""
+    def __init__(
+        self,
+        project: Project,
+        run: Run,
+        engine: Callable[[], Engine],
+        job: Job,
+        step: AnyStep,
+        mine: Callable[[PendingItem], bool] = lambda item: True,
+    ) -> None:
+        """Prepare; `work` does it. `engine` is called when the first request is made; `mine` picks the items."""
         self._project = project
         self._run = run
-        self._engine = engine
+        self._open_engine = engine
+        self._engine: Engine | None = None
         self._job = job
-        self._judge = judge_for(job, lambda record_id: accepted_texts(project, job.task.name, record_id))
+        self._step = step
+        self._mine = mine
+        self._notes = {"model": job.model_name, "model_sha256": job.model_sha256}
+        self._is_teacher = False
+        self._turns: Turns[_Candidate] | None = None
         self._flights: dict[str, _Flight] = {}
         self._after = -1
         self._drained = False
         self._is_poor = False
         self.completion_tokens = 0
         """Tokens of all answers so far, rejected ones too."""
+
+    def teaching(self) -> Runner:
+        """Note the model with every try: the run's own one is another."""
+        self._is_teacher = True
+        return self
 
     def work(self, stop: Callable[[], bool] = lambda: False) -> Iterator[RunEvent]:
         """Yield events until every item is settled, or soon after `stop` says so (what is under way is dropped).
@@ -93,15 +135,19 @@ class Runner:
 
         Raises ModelError, EngineError and StoreError; all that was reported as settled stays settled.
         """
-        most = max(8, self._engine.model.slots * IN_FLIGHT_PER_SLOT)
+        if self._step.ordered:
+            self._turns = Turns(self._job.similarity, items.settled_texts(self._project, self._run.id))
         while not stop():
+            most = UNASKED if self._engine is None else max(8, self._engine.model.slots * IN_FLIGHT_PER_SLOT)
             if not self._drained and len(self._flights) <= most // 2:
                 yield from self._launch(most - len(self._flights))
             if self._drained and not self._flights:
                 return
             if self._flights:
+                assert self._engine is not None
                 yield from self._land(list(self._engine.poll(POLL_S)))
-        self._engine.cancel(list(self._flights))
+        if self._engine is not None:
+            self._engine.cancel(list(self._flights))
 
     def _launch(self, count: int) -> Iterator[RunEvent]:
         page = items.pending(self._project, self._run, count, self._after)
@@ -109,117 +155,200 @@ class Runner:
         if not page:
             return
         self._after = page[-1].position
-        foreign = [item for item in page if self._is_foreign(item.instruction)]
-        strange = {item.key for item in foreign}
-        self._engine.submit([self._request(item, item.attempts_made) for item in page if item.key not in strange])
-        if not foreign:
-            return
-        reason = f"language not known to the model: it knows {', '.join(self._job.languages)}"
-        items.settle(self._project, self._run, [Settled(item.key, self._fallback, None, reason) for item in foreign])
-        for item in foreign:
-            yield ItemSettled(item.position, self._fallback, reason, item.instruction, None, 0)
-
-    def _is_foreign(self, instruction: str) -> bool:
-        # Other languages than the two that are told apart are left to the verdict: short prompts are hard to tell.
-        tongue = language(instruction)
-        return bool(self._job.languages) and tongue in (Language.EN, Language.ZH) and tongue not in self._job.languages
-
-    @property
-    def _fallback(self) -> Literal["kept_original", "failed"]:
-        """A record that no answer refined stays as it was, which is a result; a new one that failed is none."""
-        return "kept_original" if self._job.task.name == "refine" else "failed"
+        poll = _Poll()
+        for item in page:
+            if not self._mine(item):
+                continue
+            if self._turns is not None:
+                self._turns.expect(item.position)
+            waived = self._step.waived(item)
+            if waived is not None:
+                self._settle(poll, item, waived, (), 0)
+            elif item.held is not None:
+                self._take_up(poll, item, item.held)
+            else:
+                poll.requests.append(self._request(item, item.attempts_made))
+        yield from self._finish(poll)
 
     def _request(self, item: PendingItem, attempt: int) -> Request:
         seed = self._job.attempt_seed(item.record_id, item.sample, attempt)
         request_id = f"{item.key}:{attempt}"
         self._flights[request_id] = _Flight(item, attempt, seed)
-        messages = self._job.task.render(Record(item.instruction, item.response), self._job.style)
-        return Request(request_id, messages, seed, self._job.sampling, adapter=self._job.adapter)
+        messages = self._step.messages(item)
+        return Request(request_id, messages, seed, self._job.sampling, self._step.schema, adapter=self._job.adapter)
 
-    def _land(self, events: list[object]) -> Iterator[RunEvent]:
-        settled: list[Settled] = []
-        tries: list[tuple[str, Attempt]] = []
-        again: list[tuple[PendingItem, int]] = []
-        news: list[RunEvent] = []
+    def _take_up(self, poll: _Poll, item: PendingItem, held: Attempt) -> None:
+        """Go on with a try that a former process has saved."""
+        answer = self._job.task.parse(held.text, held.finish_reason or "stop")
+        engine = {name: value for name, value in held.engine.items() if name != "cost"}  # it is paid for
+        attempt = replace(held, engine=engine)
+        if isinstance(answer, Unparsed):  # a file that was tampered with
+            self._reject(poll, item, attempt, str(answer), None, "unparsed")
+        else:
+            self._after_first(poll, _Candidate(item, attempt, answer))
+
+    def _land(self, events: list[Event]) -> Iterator[RunEvent]:
+        poll = _Poll()
         for event in events:
             if isinstance(event, Progress | Restarted):
-                news.append(event)
+                poll.news.append(event)
                 continue
             assert isinstance(event, Completion | Failure)
             flight = self._flights.pop(event.id, None)
             if flight is None:
                 continue
-            item = flight.item
-            if isinstance(event, Failure) and event.code == "budget":
-                if event.cost is not None:
-                    tries.append((item.key, _failed_attempt(flight, event)))
-                if not self._is_poor:
-                    self._is_poor = self._drained = True
-                    news.append(BudgetSpent(event.detail))
-                continue
             if isinstance(event, Failure):
-                outcome = _failed(flight, event)
+                self._failed(poll, flight, event)
+                continue
+            self.completion_tokens += event.completion_tokens
+            if flight.first is not None:
+                self._judge_second(poll, flight, event)
             else:
-                self.completion_tokens += event.completion_tokens
-                verdict = self._judge(item.record_id, item.instruction, event)
-                attempt = _attempt(flight, event, verdict)
-                if verdict.kind != "accepted" and self._may_retry(flight):
-                    tries.append((item.key, attempt))
-                    again.append((item, flight.attempt + 1))
-                    news.append(TryRejected(item.position, verdict.reason or ""))
-                    continue
-                outcome = self._outcome(flight, verdict, attempt)
-            settled.append(outcome)
-            text = outcome.text
-            news.append(
-                ItemSettled(item.position, outcome.status, outcome.reason, item.instruction, text, flight.attempt + 1)
-            )
-        if tries or settled:
-            items.settle(self._project, self._run, settled, tries)
-        if again:
-            self._engine.submit([self._request(item, attempt) for item, attempt in again])
-        yield from news
+                self._judge(poll, flight, event)
+        yield from self._finish(poll)
 
-    def _may_retry(self, flight: _Flight) -> bool:
+    def _judge(self, poll: _Poll, flight: _Flight, completion: Completion) -> None:
+        """Judge an answer by itself."""
+        item = flight.item
+        notes = self._notes if self._is_teacher else {}
+        attempt = _attempt(flight, completion, notes)
+        answer = self._job.task.parse(completion.text, completion.finish_reason)
+        if isinstance(answer, Unparsed):
+            self._reject(poll, item, attempt, str(answer), None, "unparsed")
+            return
+        fault = self._step.fault(item, answer)
+        if fault is not None:
+            self._reject(poll, item, attempt, fault, answer)
+        else:
+            self._after_first(poll, _Candidate(item, attempt, answer))
+
+    def _after_first(self, poll: _Poll, candidate: _Candidate) -> None:
+        """Ask for the second answer, if the step wants one."""
+        item, attempt = candidate.item, candidate.attempt
+        messages = None if "second" in attempt.engine else self._step.second(item, candidate.answer)
+        if messages is None:
+            self._offer(poll, candidate)
+            return
+        # The first answer is saved now: what interrupts the second one does not cost the first.
+        poll.tries.append((item.key, replace(attempt, verdict=HELD)))
+        request_id = f"{item.key}:{attempt.attempt}:second"
+        seed = attempt.seed or 0
+        self._flights[request_id] = _Flight(item, attempt.attempt, seed, attempt, candidate.answer)
+        poll.requests.append(Request(request_id, messages, seed, self._job.sampling, adapter=self._job.adapter))
+
+    def _judge_second(self, poll: _Poll, flight: _Flight, completion: Completion) -> None:
+        assert flight.first is not None
+        cost = {"cost": flight.first.engine.get("cost", 0) + completion.cost} if completion.cost is not None else {}
+        notes = {"second": completion.text, "second_tokens": completion.completion_tokens, **cost}
+        attempt = replace(flight.first, engine={**flight.first.engine, **notes})
+        fault = self._step.second_fault(flight.item, flight.answer, completion.text, completion.finish_reason)
+        if fault is not None:
+            self._reject(poll, flight.item, attempt, fault, flight.answer)
+        else:
+            self._offer(poll, _Candidate(flight.item, attempt, flight.answer))
+
+    def _offer(self, poll: _Poll, candidate: _Candidate) -> None:
+        """Accept a good answer, or let it wait for its turn."""
+        if self._turns is None:
+            self._accept(poll, candidate)
+            return
+        text = self._step.compared(candidate.answer)
+        reason = self._turns.offer(candidate.item.position, text, candidate)
+        if reason is not None:
+            self._reject(poll, candidate.item, candidate.attempt, reason, candidate.answer)
+        else:
+            poll.offered.append(candidate)
+
+    def _take_turns(self, poll: _Poll) -> None:
+        """Rule on all whose turn has come; the others wait, and their tries are saved."""
+        if self._turns is None:
+            return
+        for ruling in self._turns.rulings():
+            candidate = ruling.candidate
+            if ruling.reason is None:
+                self._accept(poll, candidate)
+            else:
+                self._reject(poll, candidate.item, candidate.attempt, ruling.reason, candidate.answer)
+        for candidate in poll.offered:
+            if self._turns.waits(candidate.item.position):
+                poll.tries.append((candidate.item.key, replace(candidate.attempt, verdict=HELD)))
+
+    def _accept(self, poll: _Poll, candidate: _Candidate) -> None:
+        outcome = self._step.accepted(candidate.item, candidate.answer)
+        verdict = "accepted" if outcome.status == "accepted" else "rejected"
+        attempt = replace(candidate.attempt, verdict=verdict, reason=outcome.reason)
+        self._settle(poll, candidate.item, outcome, (attempt,), attempt.attempt + 1)
+
+    def _reject(
+        self, poll: _Poll, item: PendingItem, attempt: Attempt, reason: str, answer: Any, verdict: str = "rejected"
+    ) -> None:
+        """Note a try that was not good enough; try a new seed, or settle the item."""
+        attempt = replace(attempt, verdict=verdict, reason=reason)
         # Greedy decoding gives the same answer whatever the seed.
-        return flight.attempt < self._job.retries and self._job.sampling.temperature > 0
+        if attempt.attempt < self._job.retries and self._job.sampling.temperature > 0:
+            poll.tries.append((item.key, attempt))
+            poll.requests.append(self._request(item, attempt.attempt + 1))
+            poll.news.append(TryRejected(item.position, reason))
+        else:
+            self._settle(poll, item, self._step.rejected(item, reason, answer), (attempt,), attempt.attempt + 1)
 
-    def _outcome(self, flight: _Flight, verdict: Verdict, attempt: Attempt) -> Settled:
-        key = flight.item.key
-        if verdict.kind == "accepted":
-            assert verdict.answer is not None
-            child = GeneratedRecord(verdict.answer.instruction, verdict.answer.response)
-            return Settled(key, "accepted", verdict.answer.instruction, None, (attempt,), child)
-        return Settled(key, self._fallback, None, verdict.reason, (attempt,))
+    def _failed(self, poll: _Poll, flight: _Flight, failure: Failure) -> None:
+        item = flight.item
+        if flight.first is not None:
+            cost = {} if failure.cost is None else {"cost": flight.first.engine.get("cost", 0) + failure.cost}
+            attempt = replace(flight.first, engine={**flight.first.engine, **cost}, reason=_said(failure))
+        else:
+            engine = {} if failure.cost is None else {"cost": failure.cost}
+            attempt = Attempt(flight.attempt, flight.seed, "", "failed", _said(failure), engine=engine)
+        if failure.code == "budget":
+            if flight.first is None and failure.cost is not None:
+                poll.tries.append((item.key, attempt))
+            if not self._is_poor:
+                self._is_poor = self._drained = True
+                poll.news.append(BudgetSpent(failure.detail))
+            return
+        attempt = replace(attempt, verdict="failed")
+        self._settle(poll, item, Outcome("failed", None, attempt.reason), (attempt,), flight.attempt + 1)
+
+    def _settle(
+        self, poll: _Poll, item: PendingItem, outcome: Outcome, attempts: tuple[Attempt, ...], tries: int
+    ) -> None:
+        settled = Settled(item.key, outcome.status, outcome.text, outcome.reason, attempts, outcome.child)
+        poll.settled.append(settled)
+        poll.news.append(
+            ItemSettled(item.position, outcome.status, outcome.reason, item.instruction, outcome.text, tries)
+        )
+        if self._turns is not None and outcome.status != "accepted":
+            self._turns.close(item.position)
+
+    def _finish(self, poll: _Poll) -> Iterator[RunEvent]:
+        """Save what a poll came to, then ask and tell."""
+        self._take_turns(poll)
+        if poll.tries or poll.settled:
+            items.settle(self._project, self._run, poll.settled, poll.tries)
+        if poll.requests:
+            if self._engine is None:
+                self._engine = self._open_engine()
+            self._engine.submit(poll.requests)
+        yield from poll.news
 
 
-def _failed(flight: _Flight, failure: Failure) -> Settled:
-    attempt = _failed_attempt(flight, failure)
-    return Settled(flight.item.key, "failed", None, attempt.reason, (attempt,))
+def _said(failure: Failure) -> str:
+    return f"{failure.code}: {failure.detail}"
 
 
-def _failed_attempt(flight: _Flight, failure: Failure) -> Attempt:
-    reason = f"{failure.code}: {failure.detail}"
-    engine = {} if failure.cost is None else {"cost": failure.cost}
-    return Attempt(flight.attempt, flight.seed, "", "failed", reason, engine=engine)
-
-
-def _attempt(flight: _Flight, completion: Completion, verdict: Verdict) -> Attempt:
+def _attempt(flight: _Flight, completion: Completion, notes: Mapping[str, Any]) -> Attempt:
+    cost = {} if completion.cost is None else {"cost": completion.cost}
     return Attempt(
         attempt=flight.attempt,
         seed=flight.seed,
         text=completion.text,
-        verdict=verdict.kind,
-        reason=verdict.reason,
+        verdict=HELD,
         finish_reason=completion.finish_reason,
         prompt_tokens=completion.prompt_tokens,
         completion_tokens=completion.completion_tokens,
         queued_s=completion.queued_s,
         first_token_s=completion.first_token_s,
         duration_s=completion.duration_s,
-        engine={"shared_tokens": completion.shared_tokens} | _cost(completion),
+        engine={"shared_tokens": completion.shared_tokens, **notes, **cost},
     )
-
-
-def _cost(completion: Completion) -> dict[str, float]:
-    return {} if completion.cost is None else {"cost": completion.cost}

@@ -79,13 +79,14 @@ class Stream:
 
 
 @contextmanager
-def opened(source: str | Path, stdin: BinaryIO | None = None) -> Iterator[Stream]:
+def opened(source: str | Path, stdin: BinaryIO | None = None, encoding: str | None = None) -> Iterator[Stream]:
     """Open `source` (`-`: standard input) as a stream of unpacked bytes, UTF-8 without its byte order mark.
 
-    Raises InputError: missing, unreadable, a folder, packed in an unknown way, or no data set at all.
+    `encoding` is the text's own, by any name that Python knows. Raises InputError: missing, unreadable, a folder,
+    packed in an unknown way, no data set at all, or an unknown encoding.
     """
     if str(source) == "-":
-        yield _prepared(Stream((stdin or sys.stdin.buffer).read, "standard input"))
+        yield _prepared(Stream((stdin or sys.stdin.buffer).read, "standard input"), encoding)
         return
     path = Path(source)
     try:
@@ -93,7 +94,7 @@ def opened(source: str | Path, stdin: BinaryIO | None = None) -> Iterator[Stream
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from None
     with file:
-        yield _prepared(Stream(file.read, str(source)))
+        yield _prepared(Stream(file.read, str(source)), encoding)
 
 
 def _unreadable(path: Path, error: OSError | ValueError) -> InputError:
@@ -110,9 +111,10 @@ def _unreadable(path: Path, error: OSError | ValueError) -> InputError:
             return InputError(f"{path} cannot be read: {error}")
 
 
-def _prepared(stream: Stream) -> Stream:
+def _prepared(stream: Stream, encoding: str | None) -> Stream:
     guarded = Stream(_guarded(stream.read, stream.name), stream.name)
-    return _decoded(_unpacked(guarded))
+    unpacked = _unpacked(guarded)
+    return _decoded(unpacked) if encoding is None else _recoded(unpacked, encoding)
 
 
 def _guarded(read: Callable[[int], bytes], name: str) -> Callable[[int], bytes]:
@@ -132,12 +134,9 @@ def _unpacked(stream: Stream) -> Stream:
     for magic, what in _OTHER_FILES.items():
         if head.startswith(magic):
             raise InputError(f"{stream.name} is {what}, not a data set")
-    if head.startswith(_ZSTANDARD):
-        raise InputError(
-            f"{stream.name} is packed with Zstandard, which augtui does not unpack",
-            hint="zstd -dc FILE | augtui … --file -",
-        )
     packed = _Counter(stream)
+    if head.startswith(_ZSTANDARD):
+        return _limited(_zstandard(packed), packed, stream.name)
     # The three classes read only through `read`, which a raw buffer alone would not count.
     raw = cast("BinaryIO", packed)
     if head.startswith(_GZIP):
@@ -163,6 +162,25 @@ class _Counter(io.RawIOBase):
         part = self._stream.read(size if size > 0 else CHUNK)
         self.count += len(part)
         return part
+
+
+def _zstandard(packed: _Counter) -> Callable[[int], bytes]:
+    """Return a reader of Zstandard frames (RFC 8878), which may follow one another."""
+    if sys.version_info >= (3, 14):
+        from compression.zstd import DecompressionParameter, ZstdError, ZstdFile
+    else:
+        from backports.zstd import DecompressionParameter, ZstdError, ZstdFile
+
+    # `zstd --ultra --long` makes windows of up to 2^27 bytes; larger ones would be held in memory.
+    file = ZstdFile(cast(BinaryIO, packed), options={DecompressionParameter.window_log_max: 27})
+
+    def unpack(size: int) -> bytes:
+        try:
+            return file.read(size)
+        except ZstdError as error:
+            raise ValueError(str(error)) from None
+
+    return unpack
 
 
 def _limited(unpack: Callable[[int], bytes], packed: _Counter, name: str) -> Stream:
@@ -197,6 +215,23 @@ def _decoded(stream: Stream) -> Stream:
     elif head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return Stream(_utf8_from_utf16(stream), stream.name)
     return stream
+
+
+def _recoded(stream: Stream, encoding: str) -> Stream:
+    """Return the same text as UTF-8, which undecodable bytes leave wrong, so that their row is set aside."""
+    try:
+        decoder = codecs.getincrementaldecoder(encoding)("surrogateescape")
+        decoder.decode(b"")
+    except (LookupError, ValueError, TypeError, AssertionError):
+        raise InputError(f"unknown encoding {encoding!r}", hint="for example utf-8, latin-1, cp1252, gb18030") from None
+
+    def read(size: int) -> bytes:
+        while part := stream.read(size):
+            if text := decoder.decode(part):
+                return text.encode("utf-8", "surrogatepass")
+        return decoder.decode(b"", True).encode("utf-8", "surrogatepass")
+
+    return Stream(read, stream.name)
 
 
 def _utf8_from_utf16(stream: Stream) -> Callable[[int], bytes]:

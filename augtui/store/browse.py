@@ -1,220 +1,205 @@
-"""Browsing: records by filter and search, at any place of a list of millions, a page at a time.
-
-A list is known by its anchors: the number of every `STRIDE`th record that matches. From an anchor the next page is a
-short walk along the primary key, whatever the place in the list; the anchors of a million records are 4,000 numbers.
-"""
+"""Looking at a project's records: filtered lists, what became of each, and what a project holds in all."""
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_right
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
 
-from augtui.store import search
+from augtui.errors import UsageError
+from augtui.store import db
+from augtui.store.dataset import PAGE
 from augtui.store.projects import Project
 
-STRIDE = 256
-"""Records between two anchors, which is a page."""
-TEXT = 600
-"""Characters of a text that a row of a list holds."""
-
-LAST = 2**63 - 1
-"""No record has this number."""
-
-STATES: dict[str, str] = {
-    "imported": "r.origin = 'imported'",
-    "generated": "r.origin = 'generated'",
-    "accepted": "EXISTS (SELECT 1 FROM items i WHERE i.record = r.number AND i.status = 'accepted')",
-    "kept original": "EXISTS (SELECT 1 FROM items i WHERE i.record = r.number AND i.status = 'kept_original')",
-    "failed": "EXISTS (SELECT 1 FROM items i WHERE i.record = r.number AND i.status = 'failed')",
-    "pending": "EXISTS (SELECT 1 FROM items i WHERE i.record = r.number AND i.status = 'pending')",
-    "untouched": "NOT EXISTS (SELECT 1 FROM items i WHERE i.record = r.number)",
-    "reviewed": "EXISTS (SELECT 1 FROM items i JOIN reviews v ON v.item = i.number WHERE i.record = r.number)",
-    "with response": "r.response IS NOT NULL",
-    "without response": "r.response IS NULL",
-}
-"""What a record can be, as conditions on record `r`."""
+STATES: Final = ("imported", "generated", "pending", "accepted", "kept_original", "failed", "unused")
+"""What `Filters.state` takes: the two origins, the outcome of some work on the record, or none so far."""
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
-    """Which records are wanted; None and the empty text want all."""
+class Filters:
+    """Which records are wanted; None and "" mean all."""
 
-    text: str = ""
     state: str | None = None
-    """One of `STATES`."""
     task: str | None = None
-    """Worked on or made by this task."""
+    """Records that this task made or worked on."""
     language: str | None = None
+    """A code; `other` means neither English nor Chinese."""
+    search: str | None = None
+    """Words that stand in the instruction or the response, whatever their case."""
+    answered: bool | None = None
+    """Whether there is a response."""
     run: int | None = None
-
-    def __bool__(self) -> bool:
-        """Say whether anything is left out."""
-        return bool(self.text.strip() or self.state or self.task or self.language or self.run is not None)
-
-
-@dataclass(slots=True)
-class Listing:
-    """A filtered list: its length, and where its pages begin."""
-
-    wanted: Filter
-    total: int
-    anchors: array[int]
-    """Number of the first record of each page."""
-    where: str = "1"
-    parameters: dict[str, object] = field(default_factory=dict)
-
-    @property
-    def pages(self) -> int:
-        """Return the number of pages."""
-        return len(self.anchors)
+    """Records that this run made or imported."""
 
 
 @dataclass(frozen=True, slots=True)
-class RecordRow:
-    """A record as a line of a list."""
+class ListedRecord:
+    """A record in a list."""
 
     number: int
     id: str
-    instruction: str
-    """At most `TEXT` characters."""
-    has_response: bool
     origin: str
+    instruction: str
+    response: str | None
     language: str | None
     task: str | None
-    """The task that made the record, or that worked on it last."""
-    state: str
-    """`imported`, or the status of the task's item, or the verdict of a person."""
+    """The task that made it, None for an imported one."""
+    status: str | None
+    """Outcome of the last work on it, None where there was none."""
+    source_name: str | None
+    line: int | None
+    extra: Any
+    run: int | None
+    """The run that made it."""
+    created_at: str
 
 
-def listing(project: Project, wanted: Filter, *, attached: bool = False) -> Listing:
-    """Return the list of the records that `wanted` matches; reads the whole table, or the search index."""
-    where, parameters = _where(project, wanted, attached)
-    if where == "1":
-        total, last = project.read("SELECT COUNT(*), COALESCE(MAX(number), 0) FROM records")[0]
-        if total == last:  # numbered without gaps
-            return Listing(wanted, total, array("q", range(1, total + 1, STRIDE)))
-    # One pass: the place of every match is counted by SQLite, only the anchors come out.
-    rows = project.read(
-        f"""SELECT number, place, total FROM (
-                SELECT r.number AS number, ROW_NUMBER() OVER (ORDER BY r.number) - 1 AS place, COUNT(*) OVER () AS total
-                FROM records r WHERE {where}
-            ) WHERE place % {STRIDE} = 0 ORDER BY place"""
-        if where != "1"
-        else f"""SELECT number, place, 0 FROM (
-                SELECT r.number AS number, ROW_NUMBER() OVER (ORDER BY r.number) - 1 AS place FROM records r
-            ) WHERE place % {STRIDE} = 0 ORDER BY place""",
-        {**parameters, "first": 0, "end": LAST},
-    )
-    total = rows[0][2] if rows else 0
-    if where == "1":
-        total = int(project.read("SELECT COUNT(*) FROM records")[0][0])
-    return Listing(wanted, total, array("q", (row[0] for row in rows)), where, parameters)
+def records(project: Project, filters: Filters, *, start: int = 0) -> Iterator[ListedRecord]:
+    """Yield the records that pass, in the order of arrival from number `start`, read in pages. Raises UsageError."""
+    where, parameters = conditions(filters)
+    query = f"{_SELECT} WHERE c.number > ? {where} ORDER BY c.number LIMIT {PAGE}"
+
+    def fetch(after: int) -> list[ListedRecord]:
+        return [_listed(row) for row in project.read(query, (after, *parameters))]
+
+    return db.pages(fetch, lambda record: record.number, start)
 
 
-def page(project: Project, listed: Listing, number: int) -> list[RecordRow]:
-    """Return page `number` (from 0) of a list, `STRIDE` rows or, at its end, fewer."""
-    if not 0 <= number < listed.pages:
-        return []
-    start = listed.anchors[number]
-    end = listed.anchors[number + 1] if number + 1 < listed.pages else LAST
-    rows = project.read(
-        f"{_ROW} WHERE r.number >= :first AND r.number < :end AND {listed.where} ORDER BY r.number LIMIT {STRIDE}",
-        {**listed.parameters, "first": start, "end": end},
-    )
-    return [_row(row) for row in rows]
+def count(project: Project, filters: Filters) -> int:
+    """Return how many records pass."""
+    where, parameters = conditions(filters)
+    return int(project.read(f"SELECT COUNT(*) FROM records c WHERE 1 {where}", parameters)[0][0])
 
 
-def place(listed: Listing, number: int) -> int:
-    """Return the page in which a record of that number is, or would be."""
-    return max(0, bisect_right(listed.anchors, number) - 1)
+def conditions(filters: Filters) -> tuple[str, tuple[Any, ...]]:
+    """Return the conditions on `records c` as SQL, each beginning with AND, and their parameters."""
+    parts: list[str] = []
+    values: list[Any] = []
+
+    def add(sql: str, *parameters: Any) -> None:
+        parts.append(f"AND ({sql})")
+        values.extend(parameters)
+
+    state = filters.state
+    if state in ("imported", "generated"):
+        add("c.origin = ?", state)
+    elif state == "unused":
+        add("NOT EXISTS (SELECT 1 FROM items WHERE record = c.number)")
+    elif state in STATES:
+        add("EXISTS (SELECT 1 FROM items WHERE record = c.number AND status = ?)", state)
+    elif state is not None:
+        raise UsageError(f"there is no state {state!r}", hint="states: " + ", ".join(STATES))
+    if filters.task == "import":
+        add("c.origin = 'imported'")
+    elif filters.task is not None:
+        made_by = "SELECT record FROM items WHERE task = ? UNION SELECT result FROM items WHERE task = ?"
+        add(f"c.number IN ({made_by})", filters.task, filters.task)
+    if filters.language == "other":
+        add("c.language IS NOT NULL AND c.language NOT IN ('en', 'zh', 'none')")
+    elif filters.language is not None:
+        add("c.language = ?", filters.language)
+    for word in (filters.search or "").split():
+        pattern = "%" + word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        add("c.instruction LIKE ? ESCAPE '\\' OR c.response LIKE ? ESCAPE '\\'", pattern, pattern)
+    if filters.answered is not None:
+        add(f"c.response IS {'NOT ' if filters.answered else ''}NULL")
+    if filters.run is not None:
+        made_by = (
+            "SELECT result FROM items WHERE run_id = ?"
+            " UNION SELECT s.record FROM sources s JOIN runs r ON r.source = s.name"
+            " WHERE r.id = ? AND r.task = 'import'"
+        )
+        add(f"c.number IN ({made_by})", filters.run, filters.run)
+    return " ".join(parts), tuple(values)
 
 
 @dataclass(frozen=True, slots=True)
-class StepCount:
-    """What a task has come to over all runs of a project."""
+class Place:
+    """One place that a record was seen in."""
 
-    task: str
-    accepted: int
-    kept_original: int
-    failed: int
-    pending: int
-
-    @property
-    def total(self) -> int:
-        """Return the number of items."""
-        return self.accepted + self.kept_original + self.failed + self.pending
+    name: str | None
+    given_id: Any
+    line: int | None
+    extra: Any
 
 
-def step_counts(project: Project) -> dict[str, StepCount]:
-    """Return how many items of each task have which status."""
-    found: dict[str, dict[str, int]] = {}
-    for task, status, count in project.read("SELECT task, status, COUNT(*) FROM items GROUP BY task, status"):
-        found.setdefault(task, {})[status] = count
-    return {
-        task: StepCount(task, *(by.get(name, 0) for name in ("accepted", "kept_original", "failed", "pending")))
-        for task, by in found.items()
-    }
-
-
-def languages(project: Project) -> list[tuple[str, int]]:
-    """Return the languages that records are known to have, the most frequent first."""
+def places(project: Project, record_id: str) -> list[Place]:
+    """Return every place that a record was seen in, the first one first."""
     rows = project.read(
+        "SELECT name, given_id, line, extra FROM sources WHERE record ="
+        " (SELECT number FROM records WHERE id = ?) ORDER BY number",
+        (record_id,),
+    )
+    return [Place(name, db.from_json(given), line, db.mapping(extra)) for name, given, line, extra in rows]
+
+
+def work(project: Project, record_id: str) -> list[dict[str, Any]]:
+    """Return the items that worked on a record, each with its tries' count, for people and for JSON."""
+    rows = project.read(
+        "SELECT i.key, i.task, i.sample, i.status, i.reason, i.text, g.id, i.run_id,"
+        " (SELECT COUNT(*) FROM attempts a WHERE a.item = i.number)"
+        " FROM items i LEFT JOIN records g ON g.number = i.result"
+        " WHERE i.record = (SELECT number FROM records WHERE id = ?) ORDER BY i.number",
+        (record_id,),
+    )
+    names = ("key", "task", "sample", "status", "reason", "text", "result", "run", "tries")
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def find(project: Project, beginning: str) -> list[str]:
+    """Return the ids, ten at most, that begin with some characters, or the one of a record's number (`#12`)."""
+    if beginning.startswith("#") and beginning[1:].isdecimal() and len(beginning) < 19:
+        rows = project.read("SELECT id FROM records WHERE number = ?", (int(beginning[1:]),))
+    else:
+        rows = project.read(
+            "SELECT id FROM records WHERE id >= ? AND id < ? ORDER BY id LIMIT 10",
+            (beginning, beginning + "\U0010ffff"),
+        )
+    return [row[0] for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What a project holds."""
+
+    imported: int
+    generated: int
+    answered: int
+    runs: int
+    languages: dict[str, int]
+    """Records by language; those whose language was never told are left out."""
+
+
+def holdings(project: Project) -> Holdings:
+    """Count what a project holds."""
+    imported, generated, answered = project.read(
+        "SELECT COALESCE(SUM(origin = 'imported'), 0), COALESCE(SUM(origin = 'generated'), 0), COUNT(response)"
+        " FROM records"
+    )[0]
+    runs = project.read("SELECT COUNT(*) FROM runs")[0][0]
+    languages = project.read(
         "SELECT language, COUNT(*) FROM records WHERE language IS NOT NULL GROUP BY language ORDER BY 2 DESC, 1"
     )
-    return [(str(name), int(count)) for name, count in rows]
+    return Holdings(imported, generated, answered, runs, dict(languages))
 
 
-def data_version(project: Project) -> int:
-    """Return a number that changes whenever another connection has changed the project."""
-    return int(project.read("PRAGMA main.data_version")[0][0])
+def licences(project: Project) -> dict[str, str]:
+    """Return the licences that imports were given, by the name of the source."""
+    rows = project.read("SELECT source, json_extract(config, '$.licence') FROM runs WHERE task = 'import' ORDER BY id")
+    return {source: licence for source, licence in rows if isinstance(licence, str)}
 
 
-_ROW = f"""
-    SELECT r.number, r.id, SUBSTR(r.instruction, 1, {TEXT}), r.response IS NOT NULL, r.origin, r.language,
-           (SELECT i.task || ' ' || COALESCE((SELECT verdict FROM reviews WHERE item = i.number
-                                              ORDER BY number DESC LIMIT 1), i.status)
-            FROM items i WHERE i.record = r.number ORDER BY i.number DESC LIMIT 1),
-           (SELECT i.task || ' ' || COALESCE((SELECT verdict FROM reviews WHERE item = i.number
-                                              ORDER BY number DESC LIMIT 1), 'made')
-            FROM lineage l JOIN items i ON i.number = l.item WHERE l.child = r.number LIMIT 1)
-    FROM records r
+_SELECT = """
+    SELECT c.number, c.id, c.origin, c.instruction, c.response, c.language, m.task,
+           (SELECT status FROM items WHERE record = c.number ORDER BY number DESC LIMIT 1),
+           s.name, s.line, COALESCE(c.extra, s.extra), m.run_id, c.created_at
+    FROM records c
+    LEFT JOIN sources s ON s.number = (SELECT MIN(number) FROM sources WHERE record = c.number)
+    LEFT JOIN items m ON c.origin = 'generated'
+         AND m.number = (SELECT MIN(item) FROM lineage WHERE child = c.number)
 """
 
 
-def _row(row: tuple[Any, ...]) -> RecordRow:
-    number, record_id, instruction, has_response, origin, language, worked_on, made_by = row
-    task, _, state = (worked_on or made_by or "").partition(" ")
-    return RecordRow(
-        number, record_id, instruction, bool(has_response), origin, language, task or None, state or str(origin)
-    )
-
-
-def _where(project: Project, wanted: Filter, attached: bool) -> tuple[str, dict[str, object]]:
-    clauses: list[str] = []
-    parameters: dict[str, object] = {}
-    if wanted.state is not None:
-        clauses.append(STATES[wanted.state])
-    if wanted.task is not None:
-        clauses.append(
-            "(EXISTS (SELECT 1 FROM items i WHERE i.record = r.number AND i.task = :task)"
-            " OR EXISTS (SELECT 1 FROM lineage l JOIN items i ON i.number = l.item"
-            " WHERE l.child = r.number AND i.task = :task))"
-        )
-        parameters["task"] = wanted.task
-    if wanted.language is not None:
-        clauses.append("r.language = :language")
-        parameters["language"] = wanted.language
-    if wanted.run is not None:
-        clauses.append(
-            "r.number IN (SELECT i.record FROM run_items q JOIN items i ON i.number = q.item WHERE q.run_id = :run"
-            " UNION SELECT l.child FROM run_items q JOIN lineage l ON l.item = q.item WHERE q.run_id = :run)"
-        )
-        parameters["run"] = wanted.run
-    if wanted.text.strip():
-        indexed_to = search.indexed(project) if attached else 0
-        clause, values = search.condition(wanted.text, attached=attached, indexed_to=indexed_to)
-        clauses.append(clause)
-        parameters |= values
-    return " AND ".join(f"({clause})" for clause in clauses) or "1", parameters
+def _listed(row: tuple[Any, ...]) -> ListedRecord:
+    *head, extra, run, created = row
+    return ListedRecord(*head, db.mapping(extra), run, created)

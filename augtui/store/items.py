@@ -37,6 +37,21 @@ class PlannedItem:
     sample: int = 0
     known_id: str | None = None
     """Id of a record that the project has already; `record` is then only the caller's copy of it."""
+    context: tuple[PlannedParent, ...] = ()
+    """What else the item is made from, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedParent:
+    """A record in an item's context; `known_id` as in `PlannedItem`."""
+
+    record: Record
+    known_id: str | None = None
+
+    @property
+    def id(self) -> str:
+        """Return the record's id in the project."""
+        return self.known_id or self.record.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +69,22 @@ class PendingItem:
     source_id: str | int | None
     line: int | None
     extra: Mapping[str, Any]
+    context: tuple[Parent, ...] = ()
+    held: Attempt | None = None
+    """The last try if it was good by itself and waits for what else decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """A record in the context of an item."""
+
+    id: str
+    instruction: str
+    response: str | None
+
+
+HELD = "held"
+"""Verdict of a try that is good by itself; what comes before it, or a second answer, decides. It is replaced then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +159,12 @@ class ResultRow:
     duration_s: float | None
     template_hash: str | None
     model_sha256: str | None
+    engine: Mapping[str, Any] = field(default_factory=dict)
+    """What the engine noted of the try."""
+    context: tuple[str, ...] = ()
+    """Ids of the records in the item's context."""
+    made_response: str | None = None
+    """The response of the record that was made."""
 
 
 def add_items(project: Project, run: Run, items: Iterable[PlannedItem]) -> int:
@@ -141,6 +178,8 @@ def add_items(project: Project, run: Run, items: Iterable[PlannedItem]) -> int:
     for batch in db.batches(items, lambda item: characters(item.record)):
         for item in batch:
             require_storable(item.record)
+            for parent in item.context:
+                require_storable(parent.record)
         with project.write() as conn:
             added += _add_batch(conn, run, batch)
     with project.write() as conn:
@@ -192,7 +231,16 @@ def pending(project: Project, run: Run, limit: int, after: int = -1) -> list[Pen
             ORDER BY r.position LIMIT ?""",
         (run.id, after, limit),
     )
-    return [_pending(list(row)) for row in rows]
+    return [_pending(project, list(row)) for row in rows]
+
+
+def settled_texts(project: Project, run_id: int) -> list[tuple[int, str]]:
+    """Return (position, text) of what was accepted in a run, in order; an item at two positions comes at the first."""
+    return project.read(
+        "SELECT MIN(r.position), i.text FROM run_items r JOIN items i ON i.number = r.item"
+        " WHERE r.run_id = ? AND i.status = 'accepted' AND i.text IS NOT NULL GROUP BY i.number ORDER BY 1",
+        (run_id,),
+    )
 
 
 def note_attempts(project: Project, run: Run, tries: Iterable[tuple[str, Attempt]]) -> None:
@@ -266,7 +314,10 @@ _RESULTS = f"""
     SELECT r.position, i.key, c.id, s.given_id, s.line, COALESCE(c.extra, s.extra), c.instruction,
            c.response, i.sample, i.status, i.text, i.reason, g.id, i.run_id, a.seed, i.attempt,
            a.finish_reason, a.prompt_tokens, a.completion_tokens, a.queued_s, a.first_token_s, a.duration_s,
-           q.template_hash, q.model_sha256
+           q.template_hash, q.model_sha256, a.engine,
+           (SELECT group_concat(id) FROM (SELECT p.id FROM item_context x JOIN records p ON p.number = x.record
+                                          WHERE x.item = i.number ORDER BY x.place)),
+           g.response
     FROM run_items r JOIN runs q ON q.id = r.run_id
     JOIN items i ON i.number = r.item JOIN records c ON c.number = i.record
     LEFT JOIN attempts a ON a.item = i.number AND a.attempt = i.attempt AND a.run_id = i.run_id
@@ -276,8 +327,17 @@ _RESULTS = f"""
 """
 
 
-def _pending(row: list[Any]) -> PendingItem:
+def _pending(project: Project, row: list[Any]) -> PendingItem:
     row[7], row[9] = db.from_json(row[7]), db.mapping(row[9])
+    key, made = row[1], row[6]
+    context = project.read(
+        "SELECT c.id, c.instruction, c.response FROM item_context x JOIN records c ON c.number = x.record"
+        " WHERE x.item = (SELECT number FROM items WHERE key = ?) ORDER BY x.place",
+        (key,),
+    )
+    last = [attempt for attempt in attempts(project, key) if attempt.attempt == made - 1] if made else []
+    held = last[-1] if last and last[-1].verdict == HELD else None
+    row += [tuple(Parent(*parent) for parent in context), held]
     return PendingItem(*row)
 
 
@@ -288,13 +348,17 @@ def _attempt(row: list[Any]) -> Attempt:
 
 def _result(row: list[Any]) -> ResultRow:
     row[3], row[5] = db.from_json(row[3]), db.mapping(row[5])
+    row[24] = db.mapping(row[24])
+    row[25] = tuple(row[25].split(",")) if row[25] else ()
     return ResultRow(*row)
 
 
 def _add_batch(conn: sqlite3.Connection, run: Run, batch: list[PlannedItem]) -> int:
     new = [(item.record.id, item.record) for item in batch if item.known_id is None]
-    insert_records(conn, new, origin="imported")
+    others = [(parent.id, parent.record) for item in batch for parent in item.context if parent.known_id is None]
+    insert_records(conn, [*new, *others], origin="imported")
     source = conn.execute("SELECT source, task FROM runs WHERE id = ?", (run.id,)).fetchone()
+    insert_sources(conn, others, source[0])
     places = iter(insert_sources(conn, new, source[0]))
     ids = iter(new)
     record_ids = [item.known_id or next(ids)[0] for item in batch]
@@ -302,6 +366,11 @@ def _add_batch(conn: sqlite3.Connection, run: Run, batch: list[PlannedItem]) -> 
         "INSERT INTO items(key, record, task, sample)"
         " VALUES (?, (SELECT number FROM records WHERE id = ?), ?, ?) ON CONFLICT(key) DO NOTHING",
         [(item.key, record_id, source[1], item.sample) for item, record_id in zip(batch, record_ids, strict=True)],
+    )
+    conn.executemany(
+        "INSERT INTO item_context(item, place, record) VALUES ((SELECT number FROM items WHERE key = ?), ?,"
+        " (SELECT number FROM records WHERE id = ?)) ON CONFLICT DO NOTHING",
+        [(item.key, place, parent.id) for item in batch for place, parent in enumerate(item.context)],
     )
     added = conn.executemany(
         "INSERT INTO run_items(run_id, position, item, source) SELECT ?1, ?2, number,"
@@ -383,7 +452,9 @@ def _insert_attempts(conn: sqlite3.Connection, run: Run, tries: list[tuple[int, 
                                 prompt_tokens, completion_tokens, queued_s, first_token_s, duration_s,
                                 engine, created_at)
            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-           ON CONFLICT(item, attempt, run_id) DO NOTHING""",
+           ON CONFLICT(item, attempt, run_id) DO UPDATE
+           SET verdict = excluded.verdict, reason = excluded.reason, engine = excluded.engine
+           WHERE verdict = 'held'""",
         [
             (
                 number,

@@ -154,9 +154,6 @@ def imports_and_reviews(database: Database) -> None:
             item INTEGER NOT NULL REFERENCES items(number),
             verdict TEXT NOT NULL CHECK (verdict IN ('accepted', 'edited', 'rejected')),
             text TEXT,
-            judged TEXT,
-            reason TEXT,
-            result INTEGER REFERENCES records(number),
             created_at TEXT NOT NULL
         )""",
         "CREATE INDEX reviews_item ON reviews(item)",
@@ -164,7 +161,65 @@ def imports_and_reviews(database: Database) -> None:
         database.conn.execute(statement)
 
 
-STEPS: list[Callable[[Database], None]] = [first_schema, imports_and_reviews]
+_PIPELINES = (
+    # What an item is made from beside its record: the in-context pairs of pair expansion, in their order.
+    """CREATE TABLE item_context (
+        item INTEGER NOT NULL REFERENCES items(number),
+        place INTEGER NOT NULL,
+        record INTEGER NOT NULL REFERENCES records(number),
+        PRIMARY KEY (item, place)
+    ) WITHOUT ROWID""",
+    # A recipe on an input. Its stages may belong to other pipelines too: equal work on equal records is done once.
+    """CREATE TABLE pipelines (
+        id INTEGER PRIMARY KEY,
+        key TEXT NOT NULL UNIQUE,
+        name TEXT NOT NULL,
+        recipe TEXT NOT NULL,
+        source TEXT NOT NULL,
+        status TEXT NOT NULL CHECK (status IN ('running', 'interrupted', 'finished', 'failed')),
+        created_at TEXT NOT NULL,
+        updated_at TEXT NOT NULL,
+        finished_at TEXT
+    )""",
+    """CREATE TABLE stages (
+        id INTEGER PRIMARY KEY,
+        key TEXT NOT NULL UNIQUE,
+        step TEXT NOT NULL,
+        config TEXT NOT NULL,
+        input_digest TEXT NOT NULL,
+        output_digest TEXT,
+        run_id INTEGER REFERENCES runs(id),
+        detail TEXT NOT NULL DEFAULT '{}',
+        created_at TEXT NOT NULL,
+        finished_at TEXT
+    )""",
+    "CREATE TABLE pipeline_stages (pipeline INTEGER NOT NULL REFERENCES pipelines(id), place INTEGER NOT NULL,"
+    " stage INTEGER NOT NULL REFERENCES stages(id), PRIMARY KEY (pipeline, place)) WITHOUT ROWID",
+    """CREATE TABLE stage_records (
+        stage INTEGER NOT NULL REFERENCES stages(id),
+        place INTEGER NOT NULL,
+        record INTEGER NOT NULL REFERENCES records(number),
+        fate TEXT NOT NULL CHECK (fate IN ('kept', 'made', 'dropped')),
+        reason TEXT,
+        PRIMARY KEY (stage, place)
+    ) WITHOUT ROWID""",
+    "CREATE INDEX stage_records_record ON stage_records(record)",
+)
+
+
+def pipelines_and_stages(database: Database) -> None:
+    """Create the tables of recipes: what each stage kept, made and dropped; and the context of items."""
+    for statement in _PIPELINES:
+        database.conn.execute(statement)
+
+
+def judged_texts(database: Database) -> None:
+    """Let a review say which text it judged, why it was rejected, and which record it made."""
+    for column in ("judged TEXT", "reason TEXT", "result INTEGER REFERENCES records(number)"):
+        database.conn.execute(f"ALTER TABLE reviews ADD COLUMN {column}")
+
+
+STEPS: list[Callable[[Database], None]] = [first_schema, imports_and_reviews, pipelines_and_stages, judged_texts]
 """The steps in order; a file's `user_version` is the number of steps that it has had."""
 
 

@@ -1,292 +1,71 @@
-"""Reviews: what people thought of results. Each verdict is saved at once and can be taken back, the newest first."""
+"""Reviews: what people thought of a result, and what they made of it; the last word on an item holds."""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from augtui.errors import StoreError
+from augtui.errors import UsageError
 from augtui.store import db
-from augtui.store.dataset import GeneratedRecord, insert_generated
 from augtui.store.projects import Project
-from augtui.store.runs import ItemStatus
 
 Verdict = Literal["accepted", "edited", "rejected"]
-Order = Literal["uncertain", "input", "newest"]
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """A result that a person may judge."""
+class Review:
+    """One opinion on an item's result."""
 
-    item: int
-    """Number of the item."""
-    key: str
-    record_id: str
-    task: str
-    status: ItemStatus
-    original: str
-    """The instruction that the item worked on."""
+    verdict: Verdict
     text: str | None
-    """The model's text: the accepted one, or the last that was not good enough; None where there is none."""
-    reason: str | None
-    """Why it was not good enough."""
-    run_id: int | None
-    tries: int
-    template: str | None
-    """Name and hash of the prompt's template, `refine@3fa1…`."""
-    model: str | None
-    result_id: str | None
-    response: str | None
-    """The result's response, where it has one."""
-    verdict: Verdict | None
-    """What a person said of it last."""
-    reviewed_text: str | None
-    review_reason: str | None
+    """The edited text, only where the verdict is `edited`."""
+    created_at: str
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A preference: for the same prompt and task, `chosen` was held to be better than `rejected`."""
-
-    record_id: str
-    task: str
-    prompt: str
-    chosen: str
-    rejected: str
-
-
-_HELD = "(SELECT MAX(number) FROM reviews WHERE item = i.number)"
-"""The number of the review that holds for item `i`."""
-
-_LAST_TEXT = """COALESCE(i.text, (SELECT a.text FROM attempts a WHERE a.item = i.number AND a.text <> ''
-    ORDER BY a.attempt DESC LIMIT 1))"""
-
-_ORDERS: dict[Order, str] = {
-    # What the guard refused, then what took several tries, then what changed most in length.
-    "uncertain": "i.status = 'accepted', COALESCE(i.attempt, 0) DESC,"
-    " ABS(LENGTH(COALESCE(i.text, '')) - LENGTH(c.instruction)) DESC, i.number",
-    "input": "i.number",
-    "newest": "i.settled_at DESC, i.number DESC",
-}
-
-
-def candidates(
-    project: Project,
-    *,
-    order: Order = "uncertain",
-    run: int | None = None,
-    task: str | None = None,
-    status: ItemStatus | None = None,
-    reason: str | None = None,
-    reviewed: bool = False,
-    limit: int = 10_000,
-) -> list[int]:
-    """Return the numbers of the items that are to be judged, at most `limit`.
-
-    `reason` is the kind of the guard's reason (what stands before its colon). `reviewed` brings those that were judged
-    already too. An item without any text of a model is nothing to judge.
-    """
-    conditions, parameters = ["i.status <> 'pending'"], list[object]()
-    if run is not None:
-        conditions.append("i.number IN (SELECT item FROM run_items WHERE run_id = ?)")
-        parameters.append(run)
-    if task is not None:
-        conditions.append("i.task = ?")
-        parameters.append(task)
-    if status is not None:
-        conditions.append("i.status = ?")
-        parameters.append(status)
-    if reason is not None:
-        conditions.append("(i.reason = ? OR i.reason LIKE ? ESCAPE '\\')")
-        parameters += [reason, _like(reason) + ":%"]
-    if not reviewed:
-        conditions.append("NOT EXISTS (SELECT 1 FROM reviews v WHERE v.item = i.number)")
-    conditions.append(
-        "(i.text IS NOT NULL OR EXISTS (SELECT 1 FROM attempts a WHERE a.item = i.number AND a.text <> ''))"
-    )
-    rows = project.read(
-        f"SELECT i.number FROM items i JOIN records c ON c.number = i.record WHERE {' AND '.join(conditions)}"
-        f" ORDER BY {_ORDERS[order]} LIMIT ?",
-        (*parameters, limit),
-    )
-    return [row[0] for row in rows]
-
-
-def candidate(project: Project, item: int) -> Candidate | None:
-    """Return one item to judge by its number, None when there is none."""
-    rows = project.read(
-        f"""SELECT i.number, i.key, c.id, i.task, i.status, c.instruction, {_LAST_TEXT}, i.reason, i.run_id,
-                   (SELECT COUNT(*) FROM attempts WHERE item = i.number), t.name || '@' || SUBSTR(t.hash, 1, 6), m.name,
-                   g.id, g.response, v.verdict, v.text, v.reason
-            FROM items i JOIN records c ON c.number = i.record
-            LEFT JOIN runs r ON r.id = i.run_id LEFT JOIN templates t ON t.hash = r.template_hash
-            LEFT JOIN models m ON m.sha256 = r.model_sha256 LEFT JOIN records g ON g.number = i.result
-            LEFT JOIN reviews v ON v.number = {_HELD} WHERE i.number = ?""",
-        (item,),
-    )
-    return Candidate(*rows[0]) if rows else None
-
-
-def accept(project: Project, items: Iterable[int]) -> int:
-    """Accept the model's texts of items, in one transaction; return how many verdicts were noted.
-
-    A text that the guard had refused becomes a record of its own: the person overrules the guard.
-    """
-    noted = 0
+def add(project: Project, item_key: str, verdict: Verdict, text: str | None = None) -> None:
+    """Note an opinion. Raises KeyError for an item that there is not, UsageError for an edit without a text."""
+    if (verdict == "edited") != (text is not None and text.strip() != ""):
+        raise UsageError("an edited result needs its text, and only that one has one")
     with project.write() as conn:
-        for item in items:
-            row = conn.execute(
-                f"SELECT i.key, i.status, {_LAST_TEXT} FROM items i WHERE i.number = ? AND i.status <> 'pending'",
-                (item,),
-            ).fetchone()
-            if row is None or row[2] is None:
-                continue
-            key, status, text = row
-            child = None if status == "accepted" else _child(conn, item, key, text, None)
-            _note(conn, item, "accepted", text=text, result=child)
-            noted += 1
-    return noted
+        found = conn.execute("SELECT number FROM items WHERE key = ?", (item_key,)).fetchone()
+        if found is None:
+            raise KeyError(item_key)
+        conn.execute(
+            "INSERT INTO reviews(item, verdict, text, created_at) VALUES (?, ?, ?, ?)",
+            (found[0], verdict, None if text is None else db.storable(text), db.now()),
+        )
 
 
-def reject(project: Project, item: int, reason: str | None = None) -> None:
-    """Reject the model's text of an item; `reason` is in the reviewer's words."""
+def undo(project: Project, item_key: str) -> bool:
+    """Take back the last opinion on an item, and say whether there was one."""
     with project.write() as conn:
-        _, text, _ = _judged(conn, item)
-        _note(conn, item, "rejected", text=text, reason=reason or None)
+        return bool(
+            conn.execute(
+                "DELETE FROM reviews WHERE number = (SELECT MAX(v.number) FROM reviews v"
+                " JOIN items i ON i.number = v.item WHERE i.key = ?)",
+                (item_key,),
+            ).rowcount
+        )
 
 
-def edit(project: Project, item: int, text: str) -> str:
-    """Put a better text in the model's place: a new record, child of what was edited; return its id.
-
-    Raises StoreError for an empty text.
-    """
-    if not text.strip():
-        raise StoreError("An edited text cannot be empty.", hint="Reject the result instead.")
-    with project.write() as conn:
-        key, judged, response = _judged(conn, item)
-        child = _child(conn, item, key, text, response)
-        _note(conn, item, "edited", text=text, judged=judged, result=child)
-        return str(conn.execute("SELECT id FROM records WHERE number = ?", (child,)).fetchone()[0])
-
-
-def undo(project: Project) -> int | None:
-    """Take the newest verdict back; return its item's number, None when there is nothing to take back.
-
-    A record that an edit made stays unless it was made by this verdict alone.
-    """
-    with project.write() as conn:
-        row = conn.execute("SELECT number, item, result FROM reviews ORDER BY number DESC LIMIT 1").fetchone()
-        if row is None:
-            return None
-        number, item, result = row
-        conn.execute("DELETE FROM reviews WHERE number = ?", (number,))
-        if result is not None and not _is_used(conn, result, item):
-            conn.execute("DELETE FROM lineage WHERE child = ?", (result,))
-            conn.execute("DELETE FROM records WHERE number = ?", (result,))
-        return int(item)
-
-
-def counts(project: Project) -> dict[Verdict, int]:
-    """Return how many items have each verdict."""
+def history(project: Project, item_key: str) -> list[Review]:
+    """Return the opinions on an item, the last one last."""
     rows = project.read(
-        "SELECT verdict, COUNT(*) FROM reviews WHERE number IN (SELECT MAX(number) FROM reviews GROUP BY item)"
-        " GROUP BY verdict"
+        "SELECT v.verdict, v.text, v.created_at FROM reviews v JOIN items i ON i.number = v.item"
+        " WHERE i.key = ? ORDER BY v.number",
+        (item_key,),
     )
-    found: dict[Verdict, int] = {"accepted": 0, "edited": 0, "rejected": 0}
-    found.update(rows)
-    return found
+    return [Review(*row) for row in rows]
 
 
-def reasons(project: Project) -> list[tuple[str, int]]:
-    """Return the kinds of the guard's reasons among settled items, the most frequent first."""
-    rows = project.read(
-        """SELECT SUBSTR(reason, 1, INSTR(reason || ':', ':') - 1) AS kind, COUNT(*) FROM items WHERE reason IS NOT NULL GROUP BY kind ORDER BY 2 DESC, 1"""
-    )
-    return [(str(kind), int(count)) for kind, count in rows]
+def of_results(project: Project) -> dict[int, tuple[str, Review]]:
+    """Return the last opinion on each record that was made, with the task that made it, by the record's number.
 
-
-def pairs(project: Project) -> Iterator[Pair]:
-    """Yield preferences: accepted or edited texts over rejected ones of the same record and task, and over what they
-    were before the edit.
+    Where an edit is a record of its own, that one stands for it, and the edited one counts as rejected.
     """
     rows = project.read(
-        f"""WITH held AS (
-                SELECT i.record, i.task, v.verdict, v.text, v.judged, v.number FROM reviews v
-                JOIN items i ON i.number = v.item WHERE v.number = {_HELD}
-            )
-            SELECT c.id, h.task, c.instruction, h.text, h.judged FROM held h JOIN records c ON c.number = h.record
-            WHERE h.verdict = 'edited' AND h.judged IS NOT NULL AND h.judged <> h.text
-            UNION
-            SELECT c.id, g.task, c.instruction, g.text, b.text FROM held g
-            JOIN held b ON b.record = g.record AND b.task = g.task AND b.verdict = 'rejected'
-            JOIN records c ON c.number = g.record
-            WHERE g.verdict <> 'rejected' AND g.text <> b.text AND b.text <> ''"""
+        "SELECT i.result, i.task, CASE WHEN v.result <> i.result THEN 'rejected' ELSE v.verdict END, v.text,"
+        " v.created_at FROM reviews v JOIN items i ON i.number = v.item"
+        " WHERE i.result IS NOT NULL ORDER BY v.number"
     )
-    for row in rows:
-        yield Pair(*row)
-
-
-def _judged(conn: sqlite3.Connection, item: int) -> tuple[str, str, str | None]:
-    row = conn.execute(
-        f"SELECT i.key, {_LAST_TEXT}, g.response FROM items i LEFT JOIN records g ON g.number = i.result"
-        " WHERE i.number = ? AND i.status <> 'pending'",
-        (item,),
-    ).fetchone()
-    if row is None:
-        raise StoreError("This item has no result yet.", hint="Let its run finish first.")
-    return row[0], row[1] or "", row[2]
-
-
-def _child(conn: sqlite3.Connection, item: int, key: str, text: str, response: str | None) -> int:
-    """Insert the text as a record made from the item's result, or else from its own record; return its number."""
-    record_id = insert_generated(conn, key, GeneratedRecord(text, response))
-    number = int(conn.execute("SELECT number FROM records WHERE id = ?", (record_id,)).fetchone()[0])
-    conn.execute(
-        "INSERT INTO lineage(child, parent, item) SELECT ?1, COALESCE(result, record), number FROM items"
-        " WHERE number = ?2 AND COALESCE(result, record) <> ?1 ON CONFLICT DO NOTHING",
-        (number, item),
-    )
-    return number
-
-
-def _note(
-    conn: sqlite3.Connection,
-    item: int,
-    verdict: Verdict,
-    *,
-    text: str | None = None,
-    judged: str | None = None,
-    reason: str | None = None,
-    result: int | None = None,
-) -> None:
-    conn.execute(
-        "INSERT INTO reviews(item, verdict, text, judged, reason, result, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (
-            item,
-            verdict,
-            None if text is None else db.storable(text),
-            None if judged is None else db.storable(judged),
-            None if reason is None else db.storable(reason),
-            result,
-            db.now(),
-        ),
-    )
-
-
-def _is_used(conn: sqlite3.Connection, record: int, item: int) -> bool:
-    """Say whether anything but the verdict on `item` refers to the record."""
-    tests = (
-        ("SELECT 1 FROM items WHERE number = ?2 AND result = ?1", (record, item)),
-        ("SELECT 1 FROM lineage WHERE (child = ?1 AND item <> ?2) OR parent = ?1", (record, item)),
-        ("SELECT 1 FROM items WHERE record = ?1", (record,)),
-        ("SELECT 1 FROM reviews WHERE result = ?1", (record,)),
-        ("SELECT 1 FROM sources WHERE record = ?1", (record,)),
-    )
-    return any(conn.execute(f"{sql} LIMIT 1", values).fetchone() is not None for sql, values in tests)
-
-
-def _like(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return {result: (task, Review(*review)) for result, task, *review in rows}

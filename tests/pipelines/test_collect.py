@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from backports import zstd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -58,7 +59,7 @@ REAL = {
     "train/gsm8k_train.jsonl": (7473, 7473),
     "train/gsm8k_test.jsonl": (1319, 1319),
     "train/dolly_6400_instructions.jsonl": (6400, 0),
-    "refine/bpo_val.json": (300, 0),
+    "refine/bpo_val.json": (300, 300),
     "evaluate/cherry_alpaca_ifd_5_percent.json": (3111, 3111),
     "evaluate/alpaca_52k.json.xz": (52002, 51974),
 }
@@ -88,20 +89,47 @@ def test_alpaca_input_and_self_instruct_instances_are_joined(shared_data: Path) 
 
 
 def test_file_with_other_names_needs_its_field_named(shared_data: Path) -> None:
-    path = shared_data / "evaluate/mathqa_dev.json"
-    with pytest.raises(InputError, match=r"fields found: 'Problem', 'Rationale'") as caught:
-        list(collect.read(path))
+    data = b'{"Task": "t", "Goal": "g"}\n' * 3
+    with pytest.raises(InputError, match=r"fields found: 'Task', 'Goal'") as caught:
+        read(data)
     assert caught.value.hint == "name the field with --field NAME"
-    assert len(list(collect.read(path, field="Problem"))) == 4475
-    assert len(list(collect.read(path, field="problem"))) == 4475
+    path = shared_data / "evaluate/mathqa_dev.json"
+    for field in ("Problem", "problem", None):
+        assert len(list(collect.read(path, field=field))) == 4475
 
 
-def test_snips_utterances_are_parts_to_join(shared_data: Path) -> None:
-    first = next(iter(collect.read(shared_data / "train/snips/AddToPlaylist.json", field="data")))
+def test_snips_utterances_are_parts_to_join_and_their_file_names_the_intent(shared_data: Path) -> None:
+    first = next(iter(collect.read(shared_data / "train/snips/AddToPlaylist.json", shape="snips")))
     assert isinstance(first, Record)
     assert first.instruction == "add Stani, stani Ibar vodo songs in my playlist música libre"
-    for path in (shared_data / "train/snips").iterdir():
-        assert len(list(collect.read(path, field="data"))) == (100 if "validate" in path.name else 300)
+    assert first.response == "AddToPlaylist"
+    for path in sorted((shared_data / "train/snips").iterdir()):
+        found = [one for one in collect.read(path, shape="snips") if isinstance(one, Record)]
+        assert len(found) == (100 if "validate" in path.name else 300)
+        assert {one.response for one in found} == {path.stem.removesuffix("_validate")}
+
+
+def test_an_encoding_can_be_named() -> None:
+    latin = '{"instruction": "música"}\n'.encode("latin-1")
+    assert [one.instruction for one in records(latin, encoding="latin-1")] == ["música"]
+    assert [one.instruction for one in records("指令".encode("gb18030"), encoding="gb18030")] == ["指令"]
+    assert reasons(read(b'"ok"\n"\x81\xff"\n', encoding="gb18030")) == [(2, "not UTF-8")]
+    for unknown in ("klingon", "rot13", "zip", "idna"):
+        with pytest.raises(InputError, match="unknown encoding"):
+            read(latin, encoding=unknown)
+
+
+def test_lccc_characters_are_joined(shared_data: Path) -> None:
+    found = [one for one in collect.read(shared_data / "collect/lccc_toy.json") if isinstance(one, Record)]
+    assert (found[0].instruction, found[0].response) == ("遭淋安逸了？", "是哈，你没遭撒？")
+    assert not [one for one in found if " " in one.instruction.strip()]
+    every = [one for one in collect.read(shared_data / "collect/lccc_toy.json", choice="all", shape="lccc")
+             if isinstance(one, Record)]  # fmt: skip
+    dialogues = json.loads((shared_data / "collect/lccc_toy.json").read_text())
+    assert len(every) == sum(max(1, len(lines) // 2) for rows in dialogues.values() for lines in rows)
+    third = next(one for one in every if one.extra.get("history"))
+    assert third.extra["history"] == [["遭淋安逸了？", "是哈，你没遭撒？"]]
+    assert (third.instruction, third.response) == ("晚班", "那起来这么早，这天气多适合睡觉")
 
 
 def test_wrong_encoding_is_quarantined_line_by_line() -> None:
@@ -124,7 +152,7 @@ def test_byte_order_marks_are_understood(encoding: str) -> None:
     assert [one.instruction for one in records("prompt,x\nä,1\n".encode(encoding))] == ["ä"]
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, bz2.compress])
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, bz2.compress, zstd.compress])
 def test_packed_files_are_unpacked(pack: Any, tmp_path: Path) -> None:
     path = tmp_path / "rows.csv.packed"
     path.write_bytes(pack(b"prompt,x\na,1\n") + pack(b"b,2\n"))
@@ -134,8 +162,9 @@ def test_packed_files_are_unpacked(pack: Any, tmp_path: Path) -> None:
         list(collect.read(path))
 
 
-def test_decompression_bomb_is_refused() -> None:
-    bomb = lzma.compress(ROW_LINE + b" " * (80 << 20))
+@pytest.mark.parametrize("pack", [lzma.compress, zstd.compress])
+def test_decompression_bomb_is_refused(pack: Any) -> None:
+    bomb = pack(ROW_LINE + b" " * (80 << 20))
     with pytest.raises(InputError, match="decompression bomb"):
         read(bomb)
 
@@ -145,7 +174,8 @@ def test_decompression_bomb_is_refused() -> None:
     [
         (b"GGUF\x03\0\0\0", "a GGUF model"),
         (b"PK\x03\x04rest", "ZIP archive"),
-        (b"\x28\xb5\x2f\xfdrest", "Zstandard"),
+        (b"\x28\xb5\x2f\xfdrest", "cut off"),
+        (b"\x28\xb5\x2f\xfd" + b"x" * 200, "cannot be unpacked"),
         ("ab".encode("utf-32"), "UTF-32"),
         (b"ab\0cd\n", "not text"),
         (b"", "no rows"),

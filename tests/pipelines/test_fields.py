@@ -10,6 +10,7 @@ from augtui.pipelines.fields import Finder, Found, NoRecord, is_blank
 
 USER = {"role": "user", "content": "u"}
 ASSISTANT = {"role": "assistant", "content": "a"}
+OTHER = {"role": "assistant", "content": "b"}
 
 
 @pytest.mark.parametrize(
@@ -30,15 +31,36 @@ ASSISTANT = {"role": "assistant", "content": "a"}
         ),
         ({"instruction": "i", "output": "o", "chosen": "c"}, Found("i", "o", extra={"chosen": "c"})),
         ({"instruction": "i", "output": "", "chosen": "c"}, Found("i", "c")),
-        ({"prompt": "p", "output": ["c", "r"]}, Found("p", "c", extra={"output": ["c", "r"]})),
+        ({"prompt": "p", "output": ["c", "r"]}, Found("p", "c", extra={"rejected": "r"})),
+        ({"prompt": "p", "output": ["c"]}, Found("p", "c")),
+        ({"prompt": "p", "output": ["c", "r", "x"]}, Found("p", "c", extra={"output": ["c", "r", "x"]})),
         ({"prompt": "p", "chosen": [ASSISTANT]}, Found("p", "a")),
         ({"prompt": "p", "chosen": {"from": "gpt", "value": "g"}}, Found("p", "g")),
-        ({"prompt": [USER], "chosen": [USER, ASSISTANT]}, Found("u", "a", extra={"chosen": [USER, ASSISTANT]})),
+        ({"prompt": [USER], "chosen": [USER, ASSISTANT]}, Found("u", "a")),
+        ({"prompt": "p", "chosen": [USER, ASSISTANT]}, Found("p", "a", extra={"chosen": [USER, ASSISTANT]})),
+        ({"prompt": "p", "chosen": "c", "rejected": "r"}, Found("p", "c", extra={"rejected": "r"})),
+        ({"prompt": "p", "chosen": [ASSISTANT], "rejected": [OTHER]}, Found("p", "a", extra={"rejected": "b"})),
+        ({"chosen": [USER, ASSISTANT], "rejected": [USER, OTHER]}, Found("u", "a", extra={"rejected": "b"})),
+        (
+            {"chosen": "\n\nHuman: h\n\nAssistant: g", "rejected": "\n\nHuman: h\n\nAssistant: b"},
+            Found("h", "g", extra={"rejected": "b"}),
+        ),
+        (
+            {"chosen": "\n\nHuman: h\n\nAssistant: g\n\nHuman: i\n\nAssistant: j", "rejected": ""},
+            Found("i", "j", extra={"history": [["h", "g"]], "rejected": ""}),
+        ),
+        ({"instruction": "i", "context": "c", "response": "r"}, Found("i\n\nc", "r")),
+        ({"question": "q", "context": "c", "answer": "a"}, Found("q", "a", extra={"context": "c"})),
+        ({"instruction": "i", "output": "o", "system": "s", "history": []}, Found("i", "o", extra={"system": "s"})),
+        ({"instruction": "i", "history": [["a", "b"]]}, Found("i", extra={"history": [["a", "b"]]})),
+        ({"query": "i", "history": [USER, ASSISTANT]}, Found("i", extra={"history": [["u", "a"]]})),
+        ({"system_prompt": "s", "conversations": [USER, ASSISTANT]}, Found("u", "a", extra={"system": "s"})),
+        ({"Problem": "p", "Rationale": "r"}, Found("p", "r")),
         ({"messages": [USER, ASSISTANT]}, Found("u", "a")),
         ({"messages": [USER]}, Found("u")),
         (
             {"messages": [{"role": "system", "content": "s"}, USER, ASSISTANT]},
-            Found("u", "a", extra={"messages": [{"role": "system", "content": "s"}, USER, ASSISTANT]}),
+            Found("u", "a", extra={"system": "s"}),
         ),
         (
             {"messages": [{"role": "user", "content": [{"type": "text", "text": "x"}, {"type": "text", "text": "y"}]}]},

@@ -39,8 +39,9 @@ from augtui.engines.options import EngineOptions
 from augtui.errors import AugtuiError
 from augtui.models import catalog
 from augtui.pipelines import source
-from augtui.pipelines.augment import Augmentation, Input
+from augtui.pipelines.augment import Augmentation
 from augtui.pipelines.job import Job
+from augtui.pipelines.planning import Input
 from augtui.pipelines.runner import ItemSettled
 from augtui.store.projects import Project, open_project
 

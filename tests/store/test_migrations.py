@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 KILLS = 6
+TODAY = len(migrations.STEPS)
+NEXT = f"{TODAY + 1:03d}"
 
 
 def second_step(database: Database) -> None:
@@ -46,14 +48,12 @@ def test_an_older_file_is_copied_and_brought_up_to_date(monkeypatch: pytest.Monk
     path = _old_project()
     monkeypatch.setattr(migrations, "STEPS", [*migrations.STEPS, second_step])
     with projects.open_project("demo") as project:
-        assert migrations.version(project.conn, path) == 2
+        assert migrations.version(project.conn, path) == TODAY + 1
         assert dataset.count(project) == 10
         assert project.integrity() == []
-        assert [row["name"] for row in project.db["_sqlite_migrations"].rows] == [
-            "001_first_schema",
-            "002_second_step",
-        ]
-    backup = path.with_name("demo.db.v1.backup")
+        names = [row["name"] for row in project.db["_sqlite_migrations"].rows]
+        assert (names[0], names[-1], len(names)) == ("001_first_schema", f"{NEXT}_second_step", TODAY + 1)
+    backup = path.with_name(f"demo.db.v{TODAY}.backup")
     assert _tables(path) - _tables(backup) == {"second"}
     assert [file.name for file in projects.list_projects()] == ["demo"]
 
@@ -68,7 +68,7 @@ def test_the_copy_of_an_older_file_is_a_project(monkeypatch: pytest.MonkeyPatch,
     with monkeypatch.context() as patch:
         patch.setattr(migrations, "STEPS", [*migrations.STEPS, second_step])
         projects.open_project("demo").close()
-    restored = path.with_name("demo.db.v1.backup").rename(tmp_path / "restored.db")
+    restored = path.with_name(f"demo.db.v{TODAY}.backup").rename(tmp_path / "restored.db")
     with projects.open_project(restored) as project:
         assert dataset.count(project) == 10
 
@@ -111,12 +111,12 @@ def test_killed_at_any_moment_the_file_is_old_or_new(
         assert conn.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert conn.execute("SELECT COUNT(*) FROM records").fetchone() == (10,)
         tables = {name for (name,) in conn.execute("SELECT name FROM sqlite_master")}
-        assert ("second" in tables) == (version == 2)
-        if version == 2:
+        assert ("second" in tables) == (version == TODAY + 1)
+        if version == TODAY + 1:
             assert conn.execute("SELECT COUNT(*) FROM second").fetchone() == (20,)
             conn.execute("DROP TABLE second")
-            conn.execute("DELETE FROM _sqlite_migrations WHERE name = '002_slow_step'")
-            conn.execute("PRAGMA user_version=1")
+            conn.execute(f"DELETE FROM _sqlite_migrations WHERE name = '{NEXT}_slow_step'")
+            conn.execute(f"PRAGMA user_version={TODAY}")
             conn.commit()
         conn.close()
         outcomes.add(version)

@@ -1,4 +1,4 @@
-"""The paper's prompts (Tables 7-13) as templates, each versioned by the hash of its source."""
+"""The prompts as templates, the paper's (Tables 7-13) and a few of ours, each versioned by the hash of its source."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ PAPER_TABLES: Mapping[str, int] = {
     "judge-truthfulness": 12,
     "judge-detail": 13,
 }
+OWN: tuple[str, ...] = ("pairs-bare", "respond", "translate", "check", "classify")
+"""Prompts that the paper mentions without printing them, in augtui's own words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +40,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A prompt of the paper: its name, its table's number, its source and the sha256 of that source."""
+    """A prompt: its name, the number of its table in the paper, its source and the sha256 of that source."""
 
     name: str
-    paper_table: int
+    paper_table: int | None
     source: str
     hash: str
 
@@ -66,8 +68,8 @@ class Template:
 
 @cache
 def load(name: str) -> Template:
-    """Return the template called `name` (a key of `PAPER_TABLES`); raises KeyError if there is none."""
-    table = PAPER_TABLES[name]
+    """Return the template called `name` (of `PAPER_TABLES` or `OWN`); raises KeyError if there is none."""
+    table = None if name in OWN else PAPER_TABLES[name]
     source = files(__name__).joinpath(f"{name}.jinja").read_text(encoding="utf-8")
     return Template(name, table, source, hashlib.sha256(source.encode()).hexdigest())
 

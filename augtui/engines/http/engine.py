@@ -191,6 +191,11 @@ class HttpEngine:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(CLOSE_LIMIT_S)
 
+    @property
+    def spent(self) -> float:
+        """Return what this engine has spent, in US dollars."""
+        return self._spending.spent
+
     def kill(self) -> None:
         """End at once: the connections end with the process."""
         self._closing = True

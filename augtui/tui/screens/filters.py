@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.widgets import Button, Footer, Select, Static
 
 from augtui.domain.visible import excerpt
-from augtui.store.browse import STATES, Filter
+from augtui.store.listings import STATES, Filter
 from augtui.store.runs import RunRow
 from augtui.tui.screens.dialogs import Dialog
 

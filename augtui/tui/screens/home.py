@@ -20,10 +20,10 @@ from augtui.domain.visible import excerpt, visible
 from augtui.errors import AugtuiError
 from augtui.pipelines.examples import PROMPTS
 from augtui.pipelines.export import WholeFile
-from augtui.store import browse, dataset, lineage, runs, search
-from augtui.store.browse import Filter, RecordRow, StepCount
+from augtui.store import dataset, lineage, listings, runs, search
 from augtui.store.dataset import StoredRecord
 from augtui.store.lineage import Step
+from augtui.store.listings import Filter, RecordRow, StepCount
 from augtui.store.projects import Project
 from augtui.store.runs import RunRow
 from augtui.tui import steps
@@ -120,7 +120,7 @@ class Home(Workbench):
     async def _look_at(self) -> None:
         reader = self.workshop.reader
         try:
-            version = await reader.quick.ask(browse.data_version)
+            version = await reader.quick.ask(listings.data_version)
             first = self._version < 0
             if version == self._version and self._counted:
                 return
@@ -129,7 +129,7 @@ class Home(Workbench):
             if time.monotonic() - self._counted < 10 * self._counting_s:
                 return
             began = time.monotonic()
-            self._counts = await reader.slow.ask(browse.step_counts)
+            self._counts = await reader.slow.ask(listings.step_counts)
             self._interrupted = await reader.slow.ask(_interrupted)
             self._counted = time.monotonic()
             self._counting_s = self._counted - began
@@ -154,7 +154,7 @@ class Home(Workbench):
             lane.interrupt()
             self.query_one("#list").border_subtitle = "searching…"
         try:
-            listing = await lane.ask(browse.listing, wanted, attached=bool(wanted.text) and lane.attached)
+            listing = await lane.ask(listings.listing, wanted, attached=bool(wanted.text) and lane.attached)
         except sqlite3.OperationalError:
             return  # a newer search has taken its place
         except AugtuiError as error:
@@ -340,7 +340,7 @@ class Home(Workbench):
 
     async def _choose_filter(self) -> None:
         reader = self.workshop.reader
-        languages = await reader.slow.ask(browse.languages)
+        languages = await reader.slow.ask(listings.languages)
         known = await reader.slow.ask(runs.list_runs)
         chosen = await self.app.push_screen_wait(Filters(self._filter, sorted(self._counts), languages, known))
         if chosen is not None and chosen != self._filter:

@@ -20,9 +20,9 @@ from textual.widgets import Static, TextArea
 
 from augtui.domain.visible import excerpt, restored, visible
 from augtui.metrics.similarity import rouge_l
-from augtui.store import reviews, runs
+from augtui.store import judging, runs
+from augtui.store.judging import Candidate, Order
 from augtui.store.projects import Project
-from augtui.store.reviews import Candidate, Order
 from augtui.store.runs import ItemStatus, RunRow
 from augtui.tui.screens.dialogs import Choice, Prompt, Question
 from augtui.tui.screens.workbench import Workbench
@@ -126,7 +126,7 @@ class Review(Workbench):
     async def _load(self) -> None:
         wanted = self._wanted
         self._items = await self.workshop.reader.slow.ask(
-            reviews.candidates,
+            judging.candidates,
             order=wanted.order,
             run=wanted.run,
             task=wanted.task,
@@ -142,7 +142,7 @@ class Review(Workbench):
         self._place = min(max(0, self._place), max(0, len(self._items) - 1))
         self._shown = None
         if self._items:
-            self._shown = await self.workshop.reader.quick.ask(reviews.candidate, self._items[self._place])
+            self._shown = await self.workshop.reader.quick.ask(judging.candidate, self._items[self._place])
         self._draw()
 
     def _draw(self) -> None:
@@ -234,13 +234,13 @@ class Review(Workbench):
         spawn(self, self._reject)
 
     async def _reject(self) -> None:
-        known = [kind for kind, _ in await self.workshop.reader.quick.ask(reviews.reasons)][:3]
+        known = [kind for kind, _ in await self.workshop.reader.quick.ask(judging.reasons)][:3]
         hint = f"such as: {', '.join(visible(kind) for kind in known)}" if known else ""
         reason = await self.app.push_screen_wait(
             Prompt("Reject", Content("Why? Enter without a word rejects without a reason."), placeholder=hint)
         )
         if reason is not None:
-            await self._judge(lambda project, item: reviews.reject(project, item, reason.strip() or None))
+            await self._judge(lambda project, item: judging.reject(project, item, reason.strip() or None))
 
     async def _judge(self, verdict: object) -> None:
         async with self._lock:
@@ -267,7 +267,7 @@ class Review(Workbench):
 
     async def _undo(self) -> None:
         async with self._lock:
-            item = await self.workshop.reader.hands.ask(reviews.undo)
+            item = await self.workshop.reader.hands.ask(judging.undo)
             if item is None:
                 self.notify("There is no verdict to take back.", markup=False)
                 return
@@ -305,7 +305,7 @@ class Review(Workbench):
             [f"Accept all {len(items):,} results that are listed ({self._wanted})? ", "Each can be taken back with u."]
         )
         if await self.app.push_screen_wait(Question("Accept all", text, yes=f"Accept {len(items):,}", no="Cancel")):
-            count = await self.workshop.reader.hands.ask(reviews.accept, items)
+            count = await self.workshop.reader.hands.ask(judging.accept, items)
             self._done += count
             self.notify(f"{count:,} accepted. u takes them back one by one.", markup=False)
             await self._load()
@@ -339,7 +339,7 @@ class Review(Workbench):
         if text == (one.text or ""):
             self.notify("Nothing was changed.", markup=False)
             return
-        spawn(self, partial(self._judge, lambda project, item: reviews.edit(project, item, text)))
+        spawn(self, partial(self._judge, lambda project, item: judging.edit(project, item, text)))
 
     def action_cancel(self) -> None:
         """Leave the editor without saving."""
@@ -420,11 +420,11 @@ class Review(Workbench):
 
 def reviews_accept(project: Project, item: int) -> int:
     """Accept one result."""
-    return reviews.accept(project, [item])
+    return judging.accept(project, [item])
 
 
 def _offers(project: Project) -> tuple[list[RunRow], list[tuple[str, int]]]:
-    return runs.list_runs(project), reviews.reasons(project)
+    return runs.list_runs(project), judging.reasons(project)
 
 
 def _asked(one: Candidate) -> list[str | tuple[str, str]]:

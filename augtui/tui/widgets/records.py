@@ -20,8 +20,8 @@ from textual.strip import Strip
 
 from augtui.domain.visible import excerpt
 from augtui.errors import AugtuiError
-from augtui.store import browse
-from augtui.store.browse import STRIDE, Listing, RecordRow
+from augtui.store import listings
+from augtui.store.listings import STRIDE, Listing, RecordRow
 from augtui.tui.reader import Lane
 from augtui.tui.tasks import spawn
 
@@ -224,7 +224,7 @@ class RecordsTable(ScrollView, can_focus=True):
 
     async def _read(self, lane: Lane, listing: Listing, number: int, generation: int) -> None:
         try:
-            rows = await lane.ask(browse.page, listing, number)
+            rows = await lane.ask(listings.page, listing, number)
         except (AugtuiError, sqlite3.Error) as error:
             self.post_message(self.Broken(error))
             return

@@ -1,0 +1,29 @@
+"""Refinement (IR, eq. 2): a clearer instruction that keeps what the original says, or the original."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from augtui.domain.guard import guard
+from augtui.domain.tasks import Answer
+from augtui.pipelines.steps.base import Outcome, Step, joined
+from augtui.store.dataset import GeneratedRecord
+from augtui.store.items import PendingItem, ResultRow
+
+
+class Refine(Step[Answer]):
+    """Judged by the guard. Option `response`: `keep` hands the original's response on to the refined record."""
+
+    def fault(self, item: PendingItem, answer: Answer) -> str | None:
+        """Return what was lost, invented or leaked."""
+        return joined(guard(item.instruction, answer.instruction, self.job.guard))
+
+    def accepted(self, item: PendingItem, answer: Answer) -> Outcome:
+        """Return the refined record."""
+        response = item.response if self.job.option("response") == "keep" else None
+        return Outcome("accepted", answer.instruction, None, GeneratedRecord(answer.instruction, response))
+
+    def columns(self, row: ResultRow) -> dict[str, Any]:
+        """Return `instruction` (the original) and `refined`: the original where it was kept, null where it failed."""
+        refined = row.instruction if row.status == "kept_original" else row.text
+        return {"instruction": row.instruction, "refined": refined}

@@ -1,0 +1,65 @@
+"""Teachers: which model writes the responses in which language (paper, 3.1.2: one for Chinese, one for the rest)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from augtui.domain.language import Language
+from augtui.errors import UsageError
+from augtui.settings import load
+
+DEFAULT = "default"
+LANGUAGES = (Language.EN.value, Language.ZH.value, Language.OTHER.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Teachers:
+    """Models' names by language, and the one for all other records (None: they are left without)."""
+
+    by_language: Mapping[str, str]
+    default: str | None
+
+
+def teachers_of(given: Sequence[str], model: str | None) -> Teachers:
+    """Return the teachers that `--teacher LANGUAGE=MODEL` options and `-m` name; raises UsageError if they name none.
+
+    The model that ships with augtui writes prompts, no responses, so that it is asked only if it is named.
+    """
+    named: dict[str, str] = {}
+    for text in given:
+        tongue, sign, name = text.partition("=")
+        if not sign:
+            raise UsageError(f"--teacher {text}: LANGUAGE=MODEL is wanted")
+        if tongue in named:
+            raise UsageError(f"--teacher names two models for {tongue}")
+        named[tongue] = name
+    teachers = teachers_named(named, model or _set_model())
+    if teachers.default is None and not teachers.by_language:
+        raise UsageError(
+            "no model is named that could write responses: the default model writes prompts only",
+            hint="For instance -m http://localhost:11434/v1#qwen2.5, -m MODEL.gguf, or --teacher zh=… default=…",
+        )
+    return teachers
+
+
+def teachers_named(named: Mapping[str, object], model: str | None) -> Teachers:
+    """Return the teachers of a table by language, with `model` for the languages that it leaves out; raises UsageError."""
+    by_language: dict[str, str] = {}
+    for tongue, name in named.items():
+        if tongue not in (*LANGUAGES, DEFAULT):
+            raise UsageError(f"teachers are for {', '.join((*LANGUAGES, DEFAULT))}, not for {tongue!r}")
+        if not isinstance(name, str) or not name:
+            raise UsageError(f"the teacher for {tongue} is the name of a model, not {name!r}")
+        by_language[tongue] = name
+    default = by_language.pop(DEFAULT, None)
+    if default is not None and model is not None and default != model:
+        raise UsageError("two models are named for the same records", hint=f"default={default}, and {model}")
+    return Teachers(by_language, default or model)
+
+
+def _set_model() -> str | None:
+    """Return the model of the user's own settings, None if they name none."""
+    settings = load()
+    return settings.model if "model" in settings.model_fields_set or os.environ.get("AUGTUI_MODEL") else None
