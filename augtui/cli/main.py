@@ -22,6 +22,7 @@ from augtui.cli import (
     models,
     pairs,
     paths,
+    plot,
     project,
     pull,
     records,
@@ -129,6 +130,7 @@ app.command("show")(show.show)
 app.command("rm")(models.rm)
 app.command("verify")(models.verify)
 app.command("ps")(models.ps)
+app.command("plot")(plot.plot)
 app.command("paths")(paths.paths)
 
 

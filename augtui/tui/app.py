@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import sys
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ from textual.screen import Screen
 
 from augtui import locations
 from augtui.domain.visible import visible
-from augtui.errors import AugtuiError, ExitCode, UsageError
+from augtui.errors import AugtuiError, UsageError
 from augtui.settings import Settings, load
 from augtui.store import pace, projects
 from augtui.store.runs import RunRow
@@ -145,10 +144,9 @@ class Workshop(App[int]):
         arguments = await self.push_screen_wait(form)
         return None if arguments is None else self.launch(arguments, command.name)
 
-    def launch(self, arguments: list[str], title: str) -> Job:
+    def launch(self, arguments: list[str], title: str, *, program: tuple[str, ...] = ()) -> Job:
         """Put a command into the queue and tell of it."""
-        job = self.jobs.add(arguments, title)
-        job.place = str(self._path)
+        job = self.jobs.add(arguments, title, program=program, place=str(self._path))
         if job.status == "waiting":
             self.notify(f"{title} waits for what runs now.", title="Queued", markup=False)
         return job
@@ -331,7 +329,4 @@ def run(catalogue: Catalogue, *, project: str | None = None, screen: str | None 
     settings = load(project=project)
     app = Workshop(catalogue, project=settings.project, screen=screen, settings=settings)
     code = app.run()
-    if app._exception is not None:
-        print("augtui: the app failed; nothing saved is lost.", file=sys.stderr)
-        return int(ExitCode.FAILED)
-    return int(code or 0)
+    return app.return_code or int(code or 0)

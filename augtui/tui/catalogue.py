@@ -88,6 +88,6 @@ class Catalogue:
         return next((command for command in self.commands if command.name == name), None)
 
 
-def shown(arguments: Sequence[str]) -> str:
+def shown(arguments: Sequence[str], prefix: str = "augtui") -> str:
     """Return a command as one would type it."""
-    return shlex.join(["augtui", *arguments])
+    return f"{prefix} {shlex.join(arguments)}"

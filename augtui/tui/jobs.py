@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -42,6 +43,10 @@ class Job:
     number: int
     arguments: list[str]
     title: str
+    program: tuple[str, ...] = ()
+    """The words before its arguments; empty: augtui itself."""
+    hears: bool = False
+    """Whether it tells events, and so obeys words; the others are given signals."""
     place: str = ""
     """The project that it was started for."""
     status: JobStatus = "waiting"
@@ -86,7 +91,7 @@ class Job:
     @property
     def command(self) -> str:
         """Return it as one would type it."""
-        return shown(self.arguments)
+        return shown(self.arguments, prefix="python -m" if self.program else "augtui")
 
     def elapsed_s(self, now: float | None = None) -> float:
         """Return the seconds since its start, up to its end."""
@@ -123,6 +128,7 @@ class Job:
         except (ValueError, KeyError, TypeError):
             self.output.append(visible(line.decode("utf-8", "replace").rstrip("\n")))
             return
+        self.hears = True
         match kind:
             case "say":
                 self.saying = f"{event['what']} {event['detail']}".strip()
@@ -192,38 +198,68 @@ class Jobs:
         """Return the jobs that have yet to start."""
         return [job for job in self.all if job.status == "waiting"]
 
-    def add(self, arguments: list[str], title: str) -> Job:
+    def add(self, arguments: list[str], title: str, *, program: tuple[str, ...] = (), place: str = "") -> Job:
         """Put a command into the queue; it starts at once when nothing runs."""
-        job = Job(len(self.all) + 1, arguments, title)
+        job = Job(len(self.all) + 1, arguments, title, program=program, place=place)
         self.all.append(job)
         self._advance()
         return job
 
     def pause(self, job: Job) -> None:
         """Let a job rest: what is under way is finished, nothing new is begun."""
-        if job.status == "running":
+        if job.status != "running" and not (job.status == "starting" and not job.hears):
+            return
+        if job.hears:
             job.status = "pausing"
             self._say(job, "pause")
+        else:
+            job.status = "paused"
+            self._signal(job, signal.SIGSTOP)
 
     def resume(self, job: Job) -> None:
         """Let a job go on after a pause."""
         if job.status in ("pausing", "paused"):
-            self._say(job, "resume")
             job.status = "running"
-            job.version += 1
+            if job.hears:
+                self._say(job, "resume")
+            else:
+                self._signal(job, signal.SIGCONT)
 
     def stop(self, job: Job) -> None:
         """End a job in good order; a second time at once. One that waits is taken out of the queue."""
         if job.status == "waiting":
             job.status = "stopped"
             job.ended = time.monotonic()
-        elif job.status == "stopping" and job.process is not None:
-            with suppress(ProcessLookupError):
-                job.process.kill()
+        elif job.status == "stopping":
+            self._signal(job, signal.SIGCONT)
+            self._signal(job, signal.SIGKILL)
         elif job.is_live:
+            was_paused = job.status == "paused"
             job.status = "stopping"
-            self._say(job, "stop")
+            if job.hears:
+                self._say(job, "stop")
+            else:
+                self._signal(job, signal.SIGINT)
+                if was_paused:
+                    self._signal(job, signal.SIGCONT)
         job.version += 1
+
+    async def capture(self, arguments: list[str]) -> str:
+        """Run a command that only tells something, beside the queue; returns its stdout, empty where it failed."""
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._catalogue.program,
+                *arguments,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,
+                env={**os.environ, **self._catalogue.environment},
+                start_new_session=True,
+            )
+            found, _ = await process.communicate()
+        except OSError:
+            return ""
+        return found.decode("utf-8", "replace") if process.returncode == 0 else ""
 
     async def close(self) -> None:
         """End everything, by force what takes longer than some seconds."""
@@ -233,9 +269,7 @@ class Jobs:
         while self.live and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
         for job in self.live:
-            if job.process is not None:
-                with suppress(ProcessLookupError):
-                    job.process.kill()
+            self._signal(job, signal.SIGKILL)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1.0)
 
@@ -254,7 +288,7 @@ class Jobs:
             job.log = locations.logs() / f"app-{os.getpid()}-{job.number}.log"
             with job.log.open("wb") as log:
                 job.process = await asyncio.create_subprocess_exec(
-                    *self._catalogue.program,
+                    *(job.program or self._catalogue.program),
                     *job.arguments,
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
@@ -281,6 +315,13 @@ class Jobs:
         job.version += 1
         self._tell(job)
         self._advance()
+
+    def _signal(self, job: Job, number: signal.Signals) -> None:
+        """Send a signal to the job's process and its children."""
+        job.version += 1
+        if job.process is not None and job.process.returncode is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(job.process.pid, number)
 
     def _say(self, job: Job, word: str) -> None:
         if job.process is not None and job.process.stdin is not None:

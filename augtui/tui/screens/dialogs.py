@@ -18,7 +18,7 @@ from augtui.domain.visible import visible
 T = TypeVar("T")
 
 
-class Dialog(ModalScreen[T], Generic[T]):
+class Dialog(ModalScreen[T | None], Generic[T]):
     """A box over the screen; Escape leaves it without an answer."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Close", id="dialog.close")]

@@ -37,6 +37,7 @@ class Form(Dialog[list[str]]):
         defaults: Mapping[str, str] | None = None,
         estimate: str = "",
         start: bool = False,
+        prefix: str = "augtui",
     ) -> None:
         """Offer a command; `values` are given already, `defaults` are what holds where nothing is given.
 
@@ -48,6 +49,7 @@ class Form(Dialog[list[str]]):
         self._defaults = dict(defaults or {})
         self._estimate = estimate
         self._start = start
+        self._prefix = prefix
         order = {name: place for place, name in enumerate(FIRST)}
         self._parameters = sorted(
             command.parameters,
@@ -147,7 +149,7 @@ class Form(Dialog[list[str]]):
 
     def action_copy(self) -> None:
         """Copy the command line."""
-        self.app.copy_to_clipboard(shown(self._command.arguments(self._given())))
+        self.app.copy_to_clipboard(shown(self._command.arguments(self._given()), self._prefix))
         self.notify("Copied: the same command for a shell.", markup=False)
 
     def _given(self) -> dict[str, str | bool | None]:
@@ -165,7 +167,7 @@ class Form(Dialog[list[str]]):
         return given
 
     def _show(self) -> None:
-        line = visible(shown(self._command.arguments(self._given())))
+        line = visible(shown(self._command.arguments(self._given()), self._prefix))
         self.query_one("#line", Static).update(assemble([("$ ", "$accent"), (line, "$foreground-muted")]))
         if self._estimate:
             self.query_one("#estimate", Static).update(Content(self._estimate))

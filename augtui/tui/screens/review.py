@@ -86,7 +86,7 @@ class Review(Workbench):
         self._place = 0
         self._shown: Candidate | None = None
         self._view = 0
-        self._lock = asyncio.Lock()
+        self._judging = asyncio.Lock()
         self._done = 0
         self._editing = False
 
@@ -243,7 +243,7 @@ class Review(Workbench):
             await self._judge(lambda project, item: judging.reject(project, item, reason.strip() or None))
 
     async def _judge(self, verdict: object) -> None:
-        async with self._lock:
+        async with self._judging:
             one = self._shown
             if one is None:
                 return
@@ -266,7 +266,7 @@ class Review(Workbench):
         spawn(self, self._undo)
 
     async def _undo(self) -> None:
-        async with self._lock:
+        async with self._judging:
             item = await self.workshop.reader.hands.ask(judging.undo)
             if item is None:
                 self.notify("There is no verdict to take back.", markup=False)
