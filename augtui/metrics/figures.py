@@ -64,12 +64,9 @@ def lengths(project: Project) -> Figure:
     width = max(1, -(-(top + 1) // BINS))
     places = range(0, min(top, width * BINS) + 1, width)
     series = tuple(
-        Series(name, tuple(_share(values, width, len(places))))
-        for name, values in (("before", before), ("after", after))
+        Series(name, tuple(_share(words, width, len(places)))) for name, words in (("before", before), ("after", after))
     )
-    note = (
-        f"median {_median(before):.0f} words before, {_median(after):.0f} after, {len(rows):,} results" if rows else ""
-    )
+    note = f"median {_median(before):.0f} words before, {_median(after):.0f} after, {len(rows):,} results"
     return Figure("lengths", "Length before and after", "lines", (), tuple(map(float, places)), series, "words",
                   "% of results", note)  # fmt: skip
 

@@ -18,8 +18,9 @@ from augtui.domain.visible import visible
 from augtui.errors import AugtuiError, UsageError
 from augtui.settings import Settings, load
 from augtui.store import pace, projects
+from augtui.store.listings import Filter
 from augtui.store.runs import RunRow
-from augtui.tui import preferences, steps, themes
+from augtui.tui import preferences, selection, steps, themes
 from augtui.tui.catalogue import Catalogue, Command
 from augtui.tui.jobs import Job, Jobs
 from augtui.tui.reader import Reader
@@ -175,9 +176,21 @@ class Workshop(App[int]):
         chosen = await self.push_screen_wait(Choice("Run step", options))
         command = None if chosen is None else self.catalogue.get(chosen)
         if command is not None:
-            job = await self.offer(command, estimate=await self.estimate(command.name))
-            if job is not None:
-                self.action_show("batch")
+            await self.offer_step(command, Filter())
+
+    async def offer_step(self, command: Command, wanted: Filter) -> None:
+        """Offer a step on the records that a filter lists, with an estimate of the time; show the batch if it starts."""
+        estimate = await self.estimate(command.name)
+        values: dict[str, str] = {}
+        file = command.parameter("file")
+        if file is not None and file.required:
+            path, count = await self.reader.slow.ask(selection.write, wanted, self.reader.slow.attached)
+            if path is not None:
+                values["file"] = str(path)
+                what = "the records listed" if wanted else "all records of the project"
+                estimate = f"The file holds {what}: {count:,}. {estimate}"
+        if await self.offer(command, values, estimate=estimate) is not None:
+            self.action_show("batch")
 
     def take_up(self, run: RunRow) -> None:
         """Go on with an interrupted run: by the command that this app began it with, or by its own settings."""

@@ -103,11 +103,5 @@ def _report(line: bytes) -> Iterator[Report]:
         value = found.get(name)
         return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
-    yield Report(
-        step,
-        number("loss"),
-        number("lr"),
-        number("tokens_per_second"),
-        number("progress"),
-        found.get("event") == "done",
-    )
+    is_done = found.get("event") == "done"
+    yield Report(step, number("loss"), number("lr"), number("tokens_per_second"), number("progress"), is_done)

@@ -112,7 +112,7 @@ class Tryout:
         messages = step.messages(item)
         requests = [
             Request(
-                f"{self.version}:{n}",
+                f"{number}:{n}",
                 messages,
                 job.attempt_seed(record.id, n, question.seed),
                 job.sampling,

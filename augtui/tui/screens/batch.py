@@ -244,8 +244,10 @@ def figures(job: Job) -> Content:
             (sparkline(job.speeds, 40), "$primary"),
         ],
     ]
+    if not job.hears:
+        lines = lines[:1]
     timing = progress.get("timing") or {}
-    if timing.get("prefill_s"):
+    if job.hears and timing.get("prefill_s"):
         lines[2] += [
             ("   prefill ", "$foreground-muted"),
             f"{timing['prefill_tokens'] / timing['prefill_s']:,.0f} tok/s",
@@ -268,6 +270,8 @@ def figures(job: Job) -> Content:
         most = sorted(job.reasons.items(), key=lambda reason: -reason[1])[:6]
         shown = " · ".join(f"{excerpt(kind, 24)} {count:,}" for kind, count in most)
         lines.append([("rejects: ", "$foreground-muted"), shown])
+    if job.is_live and not job.hears and (words := job.last_words(5)):
+        lines.append([("\n".join(words), "$foreground-muted")])
     if job.status == "failed":
         lines.append([("\n".join(job.last_words(4)), "$error")])
     elif job.status == "stopped":

@@ -51,7 +51,9 @@ class Home(Workbench):
         Binding("slash", "find", "Find", key_display="/", id="home.find"),
         Binding("f", "filter", "Filter", id="home.filter"),
         Binding("c", "resume", "Continue run", id="home.continue"),
-        Binding("y", "copy", "Copy", id="home.copy"),
+        Binding("i", "command('import')", "Import", id="home.import"),
+        Binding("e", "command('export')", "Export", id="home.export"),
+        Binding("y", "copy", "Copy", show=False, id="home.copy"),
         Binding("tab", "app.focus_next", "Next part", show=False, id="home.next"),
         Binding("x", "example", "Example", id="home.example"),
         Binding("escape", "clear", "Clear search", show=False, id="home.clear"),
@@ -239,8 +241,8 @@ class Home(Workbench):
                 ("\nNothing here yet.\n\n", "bold"),
                 ("  x  ", "bold $accent"),
                 f"the example: {len(PROMPTS)} everyday prompts, refined by the model that comes with augtui\n",
-                ("  r  ", "bold $accent"),
-                "a step on a file of your own (JSONL, JSON, CSV, Parquet or text)\n",
+                ("  i  ", "bold $accent"),
+                "a file of your own (JSONL, JSON, CSV, Parquet, text) or a data set of the Hub\n",
                 (" ^o  ", "bold $accent"),
                 "another project\n",
                 (" ^p  ", "bold $accent"),
@@ -295,7 +297,7 @@ class Home(Workbench):
             return bool(self._interrupted)
         if action == "example":
             return self._empty
-        if action in ("find", "filter", "copy"):
+        if action in ("find", "filter", "copy") or parameters == ("export",):
             return not self._empty
         return True
 
@@ -346,6 +348,13 @@ class Home(Workbench):
         if chosen is not None and chosen != self._filter:
             self._filter = chosen
             self._list(keep_place=False)
+
+    def action_command(self, name: str) -> None:
+        """Offer a command on the project."""
+        command = self.workshop.catalogue.get(name)
+        if command is not None:
+            values = {"output": f"{self.workshop.project_name}.jsonl"} if name == "export" else {}
+            spawn(self, partial(self.workshop.offer, command, values))
 
     def action_run(self) -> None:
         """Offer the step under the cursor."""
@@ -401,9 +410,7 @@ class Home(Workbench):
         if command is None:
             self.notify(f"This augtui has no command {visible(name)}.", severity="warning", markup=False)
             return
-        estimate = await self.workshop.estimate(name)
-        if await self.workshop.offer(command, estimate=estimate) is not None:
-            self.workshop.action_show("batch")
+        await self.workshop.offer_step(command, self._filter)
 
 
 def _interrupted(project: Project) -> list[tuple[RunRow, int]]:

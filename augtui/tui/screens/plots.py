@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -34,8 +34,8 @@ class Plots(Workbench):
     def __init__(self) -> None:
         """Begin with the first figure."""
         super().__init__()
-        self._names = list(FIGURES)
-        self._name = self._names[0]
+        self._figures = list(FIGURES)
+        self._chosen = self._figures[0]
         self._figure: Figure | None = None
 
     def body(self) -> ComposeResult:
@@ -44,7 +44,7 @@ class Plots(Workbench):
             with Vertical(classes="pane", id="figure-list") as box:
                 box.border_title = "Figures"
                 yield OptionList(
-                    *(Option(Content(name.capitalize())) for name in self._names),
+                    *(Option(Content(name.capitalize())) for name in self._figures),
                     id="figure-names",
                     markup=False,
                     compact=True,
@@ -70,12 +70,12 @@ class Plots(Workbench):
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """Show another figure."""
-        self._name = self._names[event.option_index]
+        self._chosen = self._figures[event.option_index]
         self.action_reload()
 
     def action_reload(self) -> None:
         """Compute the figure and draw it."""
-        spawn(self, partial(self._compute, self._name), group="figure", exclusive=True)
+        spawn(self, partial(self._compute, self._chosen), group="figure", exclusive=True)
 
     async def _compute(self, name: str) -> None:
         self.query_one("#figure").border_subtitle = "computing…"
@@ -109,7 +109,8 @@ class Plots(Workbench):
             values = [list(series.values) for series in figure.series]
             names = [series.name for series in figure.series]
             if several:
-                plt.multiple_bar(labels, values, labels=names, color=list(COLOURS[: len(values)]), width=0.6)
+                multiple_bar: Any = plt.multiple_bar  # its annotations know of one series only
+                multiple_bar(labels, values, label=names, color=list(COLOURS[: len(values)]), width=0.6)
             else:
                 plt.bar(labels, values[0], color=COLOURS[0], width=0.5)
         plot.refresh()
@@ -119,7 +120,7 @@ class Plots(Workbench):
         """Offer to save the figure as SVG or PNG."""
         command = self.workshop.catalogue.get("plot")
         if command is not None:
-            values = {"name": self._name, "output": f"{self._name}.svg"}
+            values = {"name": self._chosen, "output": f"{self._chosen}.svg"}
             spawn(self, partial(self.workshop.offer, command, values))
 
 
