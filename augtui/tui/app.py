@@ -179,7 +179,7 @@ class Workshop(App[int]):
             await self.offer_step(command, Filter())
 
     async def offer_step(self, command: Command, wanted: Filter) -> None:
-        """Offer a step on the records that a filter lists, with an estimate of the time; show the batch if it starts."""
+        """Offer a step on the records that a filter lists, with an estimate; show the batch if it starts."""
         estimate = await self.estimate(command.name)
         values: dict[str, str] = {}
         file = command.parameter("file")

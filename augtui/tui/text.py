@@ -88,6 +88,8 @@ def duration(seconds: float | None) -> str:
     """Return seconds as a person says them: 42 s, 18m, 2h 05m."""
     if seconds is None:
         return "–"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -126,7 +126,7 @@ class Batch(Workbench):
         if latest == self._latest:
             return
         self._latest = list(latest)
-        width = max(20, results.size.width - 2)
+        width = max(20, self.size.width - 5)
         place = results.highlighted
         results.clear_options()
         results.add_options(Option(_result(one, width)) for one in latest)

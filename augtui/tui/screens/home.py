@@ -40,6 +40,8 @@ SEARCH_PAUSE_S = 0.15
 LOOK_S = 1.0
 """How often the project is looked at for what others have written."""
 DETAIL_PAUSE_S = 0.05
+FIRST = "refine"
+"""The step that the cursor begins at."""
 
 
 class Home(Workbench):
@@ -202,7 +204,8 @@ class Home(Workbench):
         options.clear_options()
         self._steps = names
         options.add_options(Option(self._step(name)) for name in names)
-        options.highlighted = place if place is not None and place < len(names) else 0
+        first = names.index(FIRST) if FIRST in names else 0
+        options.highlighted = place if place is not None and place < len(names) else first
 
     def _step(self, name: str) -> Content:
         counts = self._counts.get(name)

@@ -110,7 +110,7 @@ class Plots(Workbench):
             names = [series.name for series in figure.series]
             if several:
                 multiple_bar: Any = plt.multiple_bar  # its annotations know of one series only
-                multiple_bar(labels, values, label=names, color=list(COLOURS[: len(values)]), width=0.6)
+                multiple_bar(labels, values, labels=names, color=list(COLOURS[: len(values)]), width=0.6)
             else:
                 plt.bar(labels, values[0], color=COLOURS[0], width=0.5)
         plot.refresh()

@@ -27,7 +27,7 @@ from augtui.tui.tasks import spawn
 
 PAGES = 48
 """Pages that are kept, which is 12,000 rows."""
-NUMBER, TASK, STATE, LANGUAGE = 9, 11, 14, 5
+NUMBER, TASK, STATE, LANGUAGE = 9, 11, 16, 5
 """Cells of the columns of fixed width."""
 LOADING = "…"
 
