@@ -57,7 +57,6 @@ def test_a_screen_looks_as_it_did(
         await settle(pilot)
         await asyncio.sleep(0.1)
         await settle(pilot)
-        app.jobs.all[1:] = app.jobs.all[1:]
 
     assert snap_compare(app, terminal_size=size, run_before=ready)
 
