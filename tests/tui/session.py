@@ -156,8 +156,8 @@ def session(home: Path, pictures: Path | None = None, say: Callable[[str], None]
         terminal.until("Records")
         terminal.keys("e")
         terminal.until(r"\$ augtui export")
-        terminal.keys("-l", "alpaca")
-        terminal.until("--as alpaca")
+        terminal.keys("-l", "jsonl")
+        terminal.until("--as jsonl")
         terminal.keys("C-s")
         target = home / "default.jsonl"
         deadline = time.monotonic() + LIMIT_S

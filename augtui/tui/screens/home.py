@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 from functools import partial
@@ -69,6 +70,9 @@ class Home(Workbench):
         self._counts: dict[str, StepCount] = {}
         self._counted = 0.0
         self._counting_s = 0.0
+        self._first = True
+        self._listed = 0.0
+        self._listing_s = 0.0
         self._interrupted: list[tuple[RunRow, int]] = []
         self._search: Timer | None = None
         self._detail: Timer | None = None
@@ -103,7 +107,7 @@ class Home(Workbench):
     def project_changed(self) -> None:
         """Show another project from its beginning."""
         self._filter = Filter()
-        self._version = -1
+        self._version, self._first = -1, True
         self._counts, self._interrupted = {}, []
         with self.prevent(Input.Changed):
             self.query_one("#find", Input).value = ""
@@ -140,9 +144,11 @@ class Home(Workbench):
             self._show_steps()
             self._show_notice()
             self.refresh_bindings()
-            if not first:
+            if not first and time.monotonic() - self._listed >= 10 * self._listing_s:
                 self._list(keep_place=True)
             self._index()
+        except sqlite3.OperationalError:
+            return  # a search has interrupted the counting, which is done again the next time
         except (AugtuiError, sqlite3.Error) as error:
             if reader is self.workshop.reader and self._version != -2:
                 self._version = -2
@@ -153,10 +159,13 @@ class Home(Workbench):
 
     async def _list_records(self, wanted: Filter, keep_place: bool) -> None:
         reader = self.workshop.reader
-        lane = reader.slow if wanted else reader.quick
-        if wanted:
+        # Counting a list reads the whole table: only the first one is worth holding up a page.
+        lane = reader.quick if self._first and not wanted else reader.slow
+        self._first = False
+        if wanted and not keep_place:
             lane.interrupt()
             self.query_one("#list").border_subtitle = "searching…"
+        began = time.monotonic()
         try:
             listing = await lane.ask(listings.listing, wanted, attached=bool(wanted.text) and lane.attached)
         except sqlite3.OperationalError:
@@ -166,6 +175,7 @@ class Home(Workbench):
             return
         if reader is not self.workshop.reader or wanted != self._filter:
             return
+        self._listed, self._listing_s = time.monotonic(), time.monotonic() - began
         box = self.query_one("#list")
         box.border_title = Content(f"Records {listing.total:,}")
         box.border_subtitle = Content(_described(wanted))
@@ -188,8 +198,11 @@ class Home(Workbench):
         reader = self.workshop.reader
         try:
             while reader is self.workshop.reader and reader.slow.attached:
-                if not await reader.slow.ask(search.extend):
-                    return
+                try:
+                    if not await reader.slow.ask(search.extend):
+                        return
+                except sqlite3.OperationalError:  # a search goes first
+                    await asyncio.sleep(1.0)
         except (AugtuiError, sqlite3.Error):
             return  # without an index the texts are read
         finally:
