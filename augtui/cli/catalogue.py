@@ -25,13 +25,12 @@ def describe(app: typer.Typer) -> Catalogue:
 
 def _commands(command: Any, path: tuple[str, ...]) -> Iterator[Command]:
     children = getattr(command, "commands", None)
-    if children is not None:
-        for name, child in children.items():
-            if not child.hidden:
-                yield from _commands(child, (*path, name))
-        return
-    parameters = (_parameter(found) for found in command.params if found.name not in HIDDEN)
-    yield Command(path, command.help or "", tuple(found for found in parameters if found is not None))
+    if children is None or (path and command.invoke_without_command):
+        parameters = (_parameter(found) for found in command.params if found.name not in HIDDEN)
+        yield Command(path, command.help or "", tuple(found for found in parameters if found is not None))
+    for name, child in (children or {}).items():
+        if not child.hidden:
+            yield from _commands(child, (*path, name))
 
 
 def _parameter(found: Any) -> Parameter | None:
