@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -120,6 +121,17 @@ def rm(
     from augtui.errors import UsageError
     from augtui.models import registry, removal
 
+    parts = _begun(name)
+    if parts:
+        freed = sum(part.stat().st_size for part in parts)
+        for part in parts:
+            typer.echo(visible(f"  {part} ({size(part.stat().st_size)} of an unfinished download)"), err=True)
+        _ask(yes=yes)
+        for part in parts:
+            part.unlink(missing_ok=True)
+        if json:
+            _print_json({"removed": name, "freed_bytes": freed})
+        return
     pulled = _known(name)
     if keep_files:
         registry.remove(pulled.key)
@@ -134,17 +146,39 @@ def rm(
     plan = removal.plan(pulled)
     for line in _consequences(plan):
         typer.echo(visible(line), err=True)
-    if not yes:
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            raise UsageError("nobody is there to ask", hint="--yes removes it without asking.")
-        if not typer.confirm("Remove it?", err=True):
-            typer.echo("nothing was removed", err=True)
-            raise typer.Exit(ExitCode.FAILED)
+    _ask(yes=yes)
     plan.execute()
     if json:
         _print_json({"removed": pulled.key, "freed_bytes": plan.freed_bytes})
     else:
         typer.echo(f"augtui rm: {visible(pulled.key)} removed, {size(plan.freed_bytes)} freed", err=True)
+
+
+def _ask(*, yes: bool) -> None:
+    """Ask whether to remove; raises UsageError where nobody can answer, and ends the command on a no."""
+    from augtui.errors import UsageError
+
+    if yes:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError("nobody is there to ask", hint="--yes removes it without asking.")
+    if not typer.confirm("Remove it?", err=True):
+        typer.echo("nothing was removed", err=True)
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _begun(name: str) -> list[Path]:
+    """Return the parts of a model whose download was begun and never ended; none for a model that was pulled."""
+    from augtui.errors import UsageError
+    from augtui.models import reference, registry, removal
+
+    try:
+        wanted = reference.parse(name)
+    except UsageError:
+        return []
+    if any(registry.find(candidate) for candidate in (wanted.name, *wanted.repos)):
+        return []
+    return [part for repo in wanted.repos for part in removal.unfinished(repo)]
 
 
 def _consequences(plan: Any) -> list[str]:
@@ -186,7 +220,7 @@ def _say_checked(checked: Any, *, json: bool, quiet: bool) -> bool:
     """Print a verdict; returns whether it is a bad one."""
     from augtui.domain.visible import visible
 
-    bad = checked.verdict != "ok"
+    bad: bool = checked.verdict != "ok"
     if json:
         _print_json(
             {

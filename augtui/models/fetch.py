@@ -21,8 +21,9 @@ from urllib.parse import urlsplit
 
 import httpx2
 from huggingface_hub import HfApi, constants, file_download, hf_hub_download
-from huggingface_hub.utils import WeakFileLock, build_hf_headers, set_client_factory
-from huggingface_hub.utils._http import hf_request_event_hook
+from huggingface_hub.utils._fixes import WeakFileLock
+from huggingface_hub.utils._headers import build_hf_headers
+from huggingface_hub.utils._http import hf_request_event_hook, set_client_factory
 
 from augtui import __version__
 from augtui.engines import gguf_header
@@ -95,7 +96,7 @@ class Fetcher:
         """Offset and whole size of the file that the next answer must be of, in bytes."""
         self._part: Path | None = None
         """Where the present file grows, in this process or, while its lock is waited for, in another."""
-        file_download.constants.DOWNLOAD_CHUNK_SIZE = CHUNK_BYTES
+        constants.DOWNLOAD_CHUNK_SIZE = CHUNK_BYTES
         set_client_factory(self._client)
 
     def run(self) -> dict[str, Any]:
@@ -198,8 +199,8 @@ class Fetcher:
             message = f"{file.path} of {self.order.repo} is not whole in the cache, and offline mode is on"
             raise PullError(Fault("offline", message, "Leave offline mode to pull it."))
         self._part = None
-        facts: dict[str, Any] = self._persist(lambda: self._attempt(commit, file), self.part_bytes)
-        return facts
+        fetched: dict[str, Any] = self._persist(lambda: self._attempt(commit, file), self.part_bytes)
+        return fetched
 
     def _attempt(self, commit: str, file: RemoteFile) -> dict[str, Any]:
         url = file_download.hf_hub_url(self.order.repo, file.path, revision=commit)

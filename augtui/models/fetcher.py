@@ -9,10 +9,13 @@ import os
 import sys
 import threading
 import time
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from augtui.engines import wire
 from augtui.engines.worker import Output, claim_standard_streams, die_with_parent
+
+if TYPE_CHECKING:
+    from augtui.models.fetch import Fetcher
 
 BEAT_S = 0.5
 
@@ -30,10 +33,6 @@ def main() -> int:
     output = Output(target)
     order: dict[str, Any] = wire.decode(source.readline())
     threading.Thread(target=_leave_with, args=(source,), daemon=True).start()
-    # Imported here: the environment decides what the client does, and half a second is not the parent's to spend.
-    from augtui.models.faults import classify
-    from augtui.models.fetch import Fetcher, Order
-
     fetcher: Fetcher | None = None
 
     def beat() -> None:
@@ -41,7 +40,12 @@ def main() -> int:
             time.sleep(BEAT_S)
             output.send({"event": "beat", "bytes": fetcher.bytes if fetcher is not None else 0})
 
+    # Before the imports: from a cold disk they can take a while.
     threading.Thread(target=beat, daemon=True).start()
+    # Imported here: the environment decides what the client does, and half a second is not the parent's to spend.
+    from augtui.models.faults import classify
+    from augtui.models.fetch import Fetcher, Order
+
     try:
         fetcher = Fetcher(Order(**order), output.send)
         output.send({"event": "done", **fetcher.run()})

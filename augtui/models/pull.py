@@ -22,7 +22,7 @@ from typing import IO, Any
 import augtui
 from augtui.engines import wire
 from augtui.engines.worker import PARENT
-from augtui.errors import AugtuiError, ModelError, OutputError
+from augtui.errors import AugtuiError, ExitCode, ModelError, OutputError
 from augtui.models import cache, checksums, offline, registry
 from augtui.models.reference import Reference
 from augtui.models.registry import Kind, Pulled, StoredFile
@@ -86,6 +86,12 @@ class UnreachableError(ModelError):
     """No hub can be reached."""
 
 
+class StoppedError(AugtuiError):
+    """The download was stopped on request; what came is kept."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
 def pull(
     wanted: Reference,
     *,
@@ -93,12 +99,14 @@ def pull(
     see: See = lambda event: None,
     stall_s: float = STALL_S,
     backoff_s: float | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Pulled:
     """Fetch a model, prove and register it; of a reference's repositories, the first that has it is taken.
 
     Raises ModelError with the reason in one line (NoGgufError, UnreachableError), OutputError where the disk is full or
     cannot be written, and StoreError or OutputError where it cannot be registered. Whatever came stays, and the same
-    call goes on from there. KeyboardInterrupt ends the child and passes.
+    call goes on from there. KeyboardInterrupt ends the child and passes. For callers in a thread: it ends in
+    StoppedError soon after `stop` says so, and Linux ties the child to that thread.
     """
     error: AugtuiError | None = None
     for repo in wanted.repos:
@@ -108,7 +116,7 @@ def pull(
         if backoff_s is not None:
             order["backoff_s"] = backoff_s
         try:
-            facts = _Download(order, see, stall_s).run()
+            facts = _Download(order, see, stall_s, stop).run()
         except NoGgufError:
             raise
         except _MissingError as missing:  # an entry's next repository may have it
@@ -145,8 +153,9 @@ class _MissingError(ModelError):
 class _Download:
     """One order, through as many children as it takes."""
 
-    def __init__(self, order: dict[str, Any], see: See, stall_s: float) -> None:
+    def __init__(self, order: dict[str, Any], see: See, stall_s: float, stop: Callable[[], bool]) -> None:
         self._order = order
+        self._stop = stop
         self._see = see
         self._stall_s = stall_s
         self._phase = "starting"
@@ -193,6 +202,8 @@ class _Download:
                             if message["event"] in ("done", "failed"):
                                 return message
                             self._hear(message)
+                    if self._stop():
+                        raise StoppedError(f"the download of {self._order['repo']} was stopped")
                     now = time.monotonic()
                     if now - heard > BEAT_LIMIT_S:
                         return f"gave no sign of life for {BEAT_LIMIT_S:g} s"

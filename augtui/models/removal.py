@@ -84,6 +84,11 @@ def plan(pulled: Pulled) -> Removal:
     return Removal(pulled, files, tuple(parts), freed, (), strategy)
 
 
+def unfinished(repo: str) -> list[Path]:
+    """Return the parts of a repository's interrupted downloads that nobody is writing to."""
+    return list(_idle(cache.unfinished(cache.folder(), repo)))
+
+
 def _scan(root: Path) -> Any:
     from huggingface_hub import CacheNotFound, scan_cache_dir
 

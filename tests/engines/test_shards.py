@@ -51,7 +51,7 @@ def test_a_split_model_answers_like_the_whole_one(split_model: Path, tmp_path: P
     for path in (split_model, catalog.resolve("default").path):
         engine = LocalEngine(path, EngineOptions(slots=2), log_path=tmp_path / "log")
         try:
-            outcome = answers(engine, [Request("a", prompt("trees"), GREEDY, seed=1)])["a"]
+            outcome = answers(engine, [Request("a", prompt("trees"), sampling=GREEDY)])["a"]
         finally:
             engine.close()
         assert isinstance(outcome, Completion)

@@ -32,12 +32,12 @@ from pathlib import Path
 from tests.models.fakehub import FakeHub, Fault, sha256
 from tests.models.hubs import NAMES, gguf_bytes
 
-SIZE = 3_000_000
+SIZE = 8_000_000
 RATE = 8e6
 """Bytes a second, as a good line has them: else a file is under way whole before anything can break."""
-STALL_S = 1.5
+STALL_S = 6.0
 KINDS = ("reset", "truncate", "stall", "status", "length", "page", "flip", "kill", "kill child")
-WEIGHTS = (20, 20, 6, 20, 8, 4, 4, 12, 6)
+WEIGHTS = (24, 24, 4, 20, 8, 4, 3, 7, 4)
 MOST_COMMANDS = 12
 """So many times a command is given again at most; then the download counts as stuck."""
 
@@ -105,10 +105,10 @@ class Torment:
         self.size = size
         self.report = Report()
 
-    def run(self, faults: int) -> Report:
-        """Return what `faults` faults did."""
+    def run(self, faults: int, until: float) -> Report:
+        """Return what `faults` faults did, or as many as struck until some time (monotonic)."""
         number = 0
-        while self.report.faults.total() < faults:
+        while self.report.faults.total() < faults and time.monotonic() < until:
             # The other half have their large files at another host, as the real hub has.
             with FakeHub(cdn=number % 2 == 1) as hub:
                 hub.rate = RATE
@@ -120,7 +120,7 @@ class Torment:
         data = gguf_bytes(self.size, self.random.getrandbits(32))
         repo, name = f"owner/model{number}-GGUF", f"model{number}.Q4_K_M.gguf"
         hub.put(repo, {name: data})
-        kinds = self.random.choices(KINDS, WEIGHTS, k=self.random.randint(2, 6))
+        kinds = self.random.choices(KINDS, WEIGHTS, k=self.random.randint(4, 16))
         kills = [kind for kind in kinds if kind.startswith("kill")]
         for kind in kinds:
             if not kind.startswith("kill"):
@@ -163,18 +163,18 @@ class Torment:
         if kind == "length":
             return Fault(self.random.choice(("longer", "shorter", "misplaced")), at=at)
         if kind == "stall":
-            return Fault("stall", at=at, seconds=8.0)
+            return Fault("stall", at=at, seconds=15.0)
         if kind == "flip":
             return Fault("flip", at=self.random.randrange(8 * self.size))
         if kind == "page":
             return Fault("page")
         # A connection breaks after a piece of what is left, not always of the whole.
-        return Fault(kind, at=self.random.randrange(1, self.size // 2))
+        return Fault(kind, at=self.random.randrange(1, self.size // 6))
 
     def _command(self, hub: FakeHub, repo: str, kills: list[str]) -> tuple[int, str]:
         environment = {key: value for key, value in os.environ.items() if key not in NAMES} | {
             "HF_ENDPOINT": hub.address, "HF_HOME": str(self.folder / "hf"), "AUGTUI_HOME": str(self.folder / "home"),
-            "HF_HUB_DOWNLOAD_TIMEOUT": self.random.choice(("1", "30")), "AUGTUI_STALL": str(STALL_S),
+            "HF_HUB_DOWNLOAD_TIMEOUT": self.random.choice(("4", "30")), "AUGTUI_STALL": str(STALL_S),
         }  # fmt: skip
         command = [sys.executable, "-m", "augtui", "pull", f"hf:{repo}", "--json"]
         self.report.commands += 1
@@ -183,7 +183,7 @@ class Torment:
         )
         if kills:
             kind = kills.pop()
-            self._kill(process, kind, self.random.uniform(0.2, 1.4))
+            self._kill(process, kind, self.random.uniform(0.2, 2.5))
             self.report.faults[kind] += 1
         _, words = process.communicate(timeout=180)
         return process.returncode, words
@@ -224,16 +224,19 @@ def _children(pid: int) -> list[int]:
     return found
 
 
-def torment(faults: int, *, seed: int = 1, size: int = SIZE, workers: int = 1) -> Report:
+def torment(
+    faults: int, *, seed: int = 1, size: int = SIZE, workers: int = 1, longest_s: float = float("inf")
+) -> Report:
     """Return what `faults` faults did, spread over workers, each with a hub, a cache and a home of its own."""
     report = Report()
+    until = time.monotonic() + longest_s
     with tempfile.TemporaryDirectory() as folder:
         torments = [Torment(Path(folder) / str(number), seed * 1000 + number, size) for number in range(workers)]
         failures: list[BaseException] = []
 
         def work(one: Torment) -> None:
             try:
-                one.run(-(-faults // workers))
+                one.run(-(-faults // workers), until)
             except BaseException as error:
                 failures.append(error)
 
@@ -306,6 +309,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--size", type=int, default=SIZE, help="bytes of each file")
     parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no download after so long")
     arguments = parser.parse_args()
     well = True
     if arguments.flips:
@@ -317,7 +321,10 @@ def main() -> int:
         well = on_the_way == at_rest == arguments.flips
     if arguments.faults:
         begun = time.monotonic()
-        report = torment(arguments.faults, seed=arguments.seed, size=arguments.size, workers=arguments.workers)
+        report = torment(
+            arguments.faults, seed=arguments.seed, size=arguments.size, workers=arguments.workers,
+            longest_s=60 * arguments.minutes,
+        )  # fmt: skip
         print("\n".join(report.lines()))
         print(f"took {time.monotonic() - begun:.0f} s")
         well = well and report.clean
