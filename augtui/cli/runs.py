@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -22,7 +23,7 @@ def ls(project: options.Project = None, json: options.Json = False) -> None:
 
     with open_project(load(project=project).project) as opened:
         for run in runs.list_runs(opened):
-            counts: dict[str, int] = dict(runs.counts(opened, run.id))
+            counts: Mapping[Any, int] = runs.counts(opened, run.id)
             if run.task == "import":
                 counts = {"records": run.total or 0}
             if json:
@@ -45,7 +46,7 @@ def show(number: Number, project: options.Project = None, json: options.Json = F
 
     with open_project(load(project=project).project) as opened:
         run = runs.get(opened, number)
-        counts: dict[str, int] = dict(runs.counts(opened, number))
+        counts: Mapping[Any, int] = runs.counts(opened, number)
         if run.task == "import":
             done = imports.progress(opened, number)
             counts = {"records": done.records, "added": done.added}

@@ -120,7 +120,10 @@ _NOT_ENGLISH = frozenset().union(*_UNLIKE_ENGLISH.values())
 _OF_INSTRUCTIONS = (
     "give given find name make create explain identify classify rewrite summarize analyze suggest provide convert "
     "calculate compare following using word words sentence sentences example examples story between difference list "
-    "following: sentence. sentence: words. text: story. come up think tell help need should could two three five ten"
+    "following: sentence. sentence: words. text: story. come up think tell help need should could two three five ten "
+    "generate describe new why about construct compose creative does develop brainstorm define way use when used "
+    "someone different few write recommend predict build outline propose customer learning between people world most "
+    "good work city country"
 )
 """English words that instructions are full of, and that are hardly ever words of another language of the list."""
 _ENGLISH_EVIDENCE = (_ENGLISH_ONLY | frozenset(_OF_INSTRUCTIONS.split())) - _NOT_ENGLISH

@@ -27,12 +27,20 @@ class Record:
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Further JSON-serialisable fields of the row, kept for the export."""
 
+    _id: str = field(default="", init=False, repr=False, compare=False)
+    """The name, once it was asked for."""
+
     @property
     def id(self) -> str:
         """Return the record's name: 24 hexadecimal digits of the sha256 of its content and occurrence.
 
         The content is the instruction, the response and, where `extra` has them, `system`, `history` and `rejected`.
         """
+        if not self._id:
+            object.__setattr__(self, "_id", self._named())
+        return self._id
+
+    def _named(self) -> str:
         if self.extra and (context := self.context()):
             content = {"instruction": self.instruction, "response": self.response, "occurrence": self.occurrence}
             return digest({**content, **context})[:24]
@@ -45,7 +53,10 @@ class Record:
 
     def context(self) -> dict[str, Any]:
         """Return what else of the record belongs to its content: `system`, `history`, `rejected`, where it has them."""
-        found = {"system": system(self.extra), "history": history(self.extra), "rejected": rejected(self.extra)}
+        extra = self.extra
+        if "system" not in extra and "history" not in extra and "rejected" not in extra:
+            return {}
+        found = {"system": system(extra), "history": history(extra), "rejected": rejected(extra)}
         return {name: value for name, value in found.items() if value}
 
 

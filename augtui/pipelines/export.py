@@ -59,6 +59,11 @@ class WholeFile:
             raise self._failure(error) from None
         return self
 
+    @property
+    def is_open(self) -> bool:
+        """Return whether the file takes text."""
+        return self._file is not None
+
     def write(self, text: str) -> None:
         """Add text, as UTF-8. Raises OutputError."""
         try:

@@ -6,7 +6,8 @@ import glob
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -19,7 +20,7 @@ CONVERTED: Final = "refs/convert/parquet"
 """The branch on which the Hub keeps most data sets as Parquet, also those that only a script could load."""
 
 _NAME: Final = re.compile(
-    r"hf:(?P<repo>[\w.-]+/[\w.-]+?)(?::(?P<config>[\w.+-]+))?(?:/(?P<rest>[^@]+))?(?:@(?P<revision>[\w./-]+))?"
+    r"hf:(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*?)(?::(?P<config>[\w.+-]+))?(?:/(?P<rest>[^@]+))?(?:@(?P<revision>[\w./-]+))?"
 )
 _SUFFIXES: Final = (".parquet", ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".txt")
 """Files that can be read, the better ones first where a repository has as many of each."""
@@ -85,8 +86,8 @@ def files(name: str, say: Callable[[str], None] = lambda _: None) -> list[HubFil
     """
     import sys
 
-    from huggingface_hub import HfApi, constants, snapshot_download
-    from huggingface_hub.utils import disable_progress_bars
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     if not sys.stderr.isatty():
         disable_progress_bars()
@@ -96,21 +97,44 @@ def files(name: str, say: Callable[[str], None] = lambda _: None) -> list[HubFil
     try:
         info = HfApi().dataset_info(wanted.repo, revision=wanted.revision)
         names = [sibling.rfilename for sibling in info.siblings or []]
-        card = _card(wanted.repo, info.sha) if CARD in names else {}
+        card = _card(wanted, offline=False) if CARD in names else {}
         chosen = _chosen(wanted, names, card)
-        if not chosen and wanted.revision == "main":
-            say(f"{wanted.repo} has no files that can be read as they are; taking the Hub's own Parquet copy")
-            return _converted(wanted, say)
-        say(f"{wanted.repo}: {', '.join(chosen[:3])}{' …' if len(chosen) > 3 else ''}")
-        patterns = [glob.escape(file) for file in chosen] + ([CARD] if CARD in names else [])
-        folder = Path(
-            snapshot_download(wanted.repo, repo_type="dataset", revision=wanted.revision, allow_patterns=patterns)
-        )
+        if chosen:
+            say(f"{wanted.repo}: {', '.join(chosen[:3])}{' …' if len(chosen) > 3 else ''}")
+            return _fetched(wanted, chosen, names, card, offline=False)
     except (InputError, UsageError):
         raise
     except Exception as error:
         return _after(error, wanted)
-    return _found(wanted, folder, chosen, card)
+    if wanted.revision == CONVERTED:
+        raise InputError(f"the data set {wanted.repo} has no data files, nor has the Hub's Parquet copy of it")
+    say(f"{wanted.repo} has no files that can be read as they are; taking the Hub's own Parquet copy")
+    return _converted(wanted, say)
+
+
+def _fetched(
+    wanted: Wanted, chosen: Sequence[str], names: Sequence[str], card: Mapping[str, Any], *, offline: bool
+) -> list[HubFile]:
+    """Return the chosen files, from the network or, if `offline`, from the cache alone."""
+    from huggingface_hub import snapshot_download
+
+    patterns = [glob.escape(file) for file in chosen] + ([CARD] if CARD in names else [])
+    folder = Path(
+        snapshot_download(
+            wanted.repo,
+            repo_type="dataset",
+            revision=wanted.revision,
+            allow_patterns=patterns,
+            local_files_only=offline,
+        )
+    )
+    licence = card.get("license")
+    told = ", ".join(map(str, licence)) if isinstance(licence, list) else licence
+    commit = folder.name[:12]
+    return [
+        HubFile(f"{PREFIX}{wanted.repo}/{file}@{commit}", folder / file, told if isinstance(told, str) else None)
+        for file in chosen
+    ]
 
 
 def _converted(wanted: Wanted, say: Callable[[str], None]) -> list[HubFile]:
@@ -160,40 +184,32 @@ def _after(error: Exception, wanted: Wanted) -> list[HubFile]:
 
 
 def _from_cache(wanted: Wanted, cause: BaseException | None) -> list[HubFile]:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    """Return the wanted files as an earlier import left them, chosen as they would be from the whole repository."""
+    from huggingface_hub import get_cached_repo_tree
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError, LocalEntryNotFoundError
 
     why = "HF_HUB_OFFLINE is set" if cause is None else f"the Hub cannot be reached ({_one_line(cause)})"
     try:
-        folder = Path(
-            snapshot_download(wanted.repo, repo_type="dataset", revision=wanted.revision, local_files_only=True)
-        )
-    except LocalEntryNotFoundError:
-        raise InputError(
-            f"the data set {wanted.repo} is not in the cache, and {why}", hint="Import it once while connected."
-        ) from None
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    card = _front_matter((folder / CARD).read_text(encoding="utf-8", errors="replace")) if CARD in names else {}
-    chosen = _chosen(wanted, names, card)
-    if not chosen:
-        raise InputError(f"the cache does not have these files of {wanted.repo}, and {why}")
-    return _found(wanted, folder, chosen, card)
+        tree = get_cached_repo_tree(wanted.repo, repo_type="dataset", revision=wanted.revision)
+        names = [file.path for file in tree]
+        card = _card(wanted, offline=True) if CARD in names else {}
+        if chosen := _chosen(wanted, names, card):
+            return _fetched(wanted, chosen, names, card, offline=True)
+    except (CachedRepoTreeNotFoundError, LocalEntryNotFoundError):
+        pass
+    if wanted.revision == "main":
+        with suppress(InputError):
+            return _from_cache(replace(wanted, revision=CONVERTED), cause)
+    raise InputError(
+        f"{wanted.repo}{f' {wanted.split}' if wanted.split else ''} is not in the cache, and {why}",
+        hint="Import it once while connected.",
+    )
 
 
-def _found(wanted: Wanted, folder: Path, chosen: Sequence[str], card: Mapping[str, Any]) -> list[HubFile]:
-    licence = card.get("license")
-    told = ", ".join(map(str, licence)) if isinstance(licence, list) else licence
-    commit = folder.name[:12]
-    return [
-        HubFile(f"{PREFIX}{wanted.repo}/{file}@{commit}", folder / file, told if isinstance(told, str) else None)
-        for file in chosen
-    ]
-
-
-def _card(repo: str, commit: str | None) -> dict[str, Any]:
+def _card(wanted: Wanted, *, offline: bool) -> dict[str, Any]:
     from huggingface_hub import hf_hub_download
 
-    path = hf_hub_download(repo, CARD, repo_type="dataset", revision=commit)
+    path = hf_hub_download(wanted.repo, CARD, repo_type="dataset", revision=wanted.revision, local_files_only=offline)
     return _front_matter(Path(path).read_text(encoding="utf-8", errors="replace"))
 
 

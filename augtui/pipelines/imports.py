@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from augtui import __version__
-from augtui.domain.records import Quarantined, Record, digest
+from augtui.domain.records import Quarantined, digest
 from augtui.errors import InputError
-from augtui.pipelines import collect, formats, languages
+from augtui.pipelines import formats, import_rows
+from augtui.pipelines.import_rows import Outcome, Reading, without_collector
 from augtui.pipelines.source import Source
-from augtui.pipelines.turns import Choice
 from augtui.store import imports, runs
 from augtui.store.imports import Batch, Progress
 from augtui.store.projects import Project
@@ -27,18 +25,6 @@ BATCH_CHARACTERS: Final = 16 * 2**20
 """A batch is one transaction: large, because each one writes much of the index of ids anew."""
 SHOWN: Final = 10
 """Lines set aside that a summary quotes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How a file is to be read: see `collect.read`."""
-
-    field: str | None = None
-    format: str | None = None
-    shape: str | None = None
-    choice: Choice = "first"
-    encoding: str | None = None
-    limit: int | None = None
 
 
 @dataclass(slots=True)
@@ -101,7 +87,7 @@ def import_source(
         summary = _resumed(project, run, source)
         if not summary.known:
             started = time.monotonic()
-            with _without_collector():
+            with without_collector():
                 for _ in _worked(project, run, source, reading, summary):
                     summary.seconds = time.monotonic() - started
                     see(summary)
@@ -110,18 +96,6 @@ def import_source(
         raise
     runs.finish(project, run, "finished")
     return summary
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Let the garbage collector rest: rows hold no cycles, and it would go through a batch of them again and again."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _resumed(project: Project, run: Run, source: Source) -> Summary:
@@ -138,13 +112,13 @@ def _worked(project: Project, run: Run, source: Source, reading: Reading, summar
         summary.added += imports.add(project, run, batch, source.name)
         summary.records += len(batch.records)
         summary.quarantined += len(batch.quarantined)
-        summary.languages.update(language for _, language in batch.records if language is not None)
+        summary.languages.update(row[4] for row in batch.records if row[4] is not None)
         summary.reasons.update(line.reason for line in batch.quarantined)
         summary.examples += batch.quarantined[: SHOWN - len(summary.examples)]
         yield
 
 
-def _batches(outcomes: Iterator[Record | Quarantined], skip: int) -> Iterator[Batch]:
+def _batches(outcomes: Iterator[Outcome], skip: int) -> Iterator[Batch]:
     batch, characters = Batch([], []), 0
     for number, outcome in enumerate(outcomes):
         if number < skip:
@@ -153,8 +127,8 @@ def _batches(outcomes: Iterator[Record | Quarantined], skip: int) -> Iterator[Ba
             batch.quarantined.append(outcome)
             characters += len(outcome.excerpt)
         else:
-            batch.records.append((outcome, languages.detect(outcome.instruction)))
-            characters += len(outcome.instruction) + len(outcome.response or "")
+            batch.records.append(outcome)
+            characters += len(outcome[1]) + len(outcome[2] or "") + len(outcome[8] or "")
         if len(batch) >= BATCH_ROWS or characters >= BATCH_CHARACTERS:
             yield batch
             batch, characters = Batch([], []), 0
@@ -162,9 +136,9 @@ def _batches(outcomes: Iterator[Record | Quarantined], skip: int) -> Iterator[Ba
         yield batch
 
 
-def _outcomes(source: Source, reading: Reading) -> Iterator[Record | Quarantined]:
+def _outcomes(source: Source, reading: Reading) -> Iterator[Outcome]:
     try:
-        yield from collect.read(source.path, **asdict(reading))
+        yield from import_rows.outcomes(source.path, source.name, reading)
     except InputError as error:
         # A pipe's temporary copy means nothing to the user.
         named = error.message.replace(str(source.path), source.shown)

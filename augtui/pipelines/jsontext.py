@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
 from typing import Any, Final, Never
 
 DEPTH_LIMIT: Final = 100
@@ -42,6 +43,8 @@ def _finite(literal: str) -> float:
 
 DECODER: Final = json.JSONDecoder(parse_constant=_constant, parse_float=_finite)
 
+_SCAN: Final[Callable[[str, int], tuple[Any, int]]] = DECODER.scan_once  # type: ignore[attr-defined]
+
 SHAPE_DECODER: Final = json.JSONDecoder(
     parse_constant=lambda _: None, parse_float=lambda _: None, parse_int=lambda _: None
 )
@@ -51,7 +54,11 @@ SHAPE_DECODER: Final = json.JSONDecoder(
 def parse(text: str) -> Any:
     """Return the value of a JSON text. Raises Refused."""
     try:
-        value = DECODER.decode(text)
+        value, end = _SCAN(text, 0) if text[:1] == "{" else (None, 0)
+        if end != len(text):  # there may be space around it, or something that does not belong there
+            value = DECODER.decode(text)
+    except StopIteration:
+        raise Refused(BROKEN) from None
     except (ValueError, RecursionError) as error:
         raise Refused(reason(error)) from None
     inspect(text, value)

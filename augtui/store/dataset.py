@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from augtui.domain.language import language
 from augtui.domain.records import Record, digest
 from augtui.errors import InputError
 from augtui.store import db
@@ -103,12 +104,12 @@ def insert_records(conn: sqlite3.Connection, named: Iterable[NamedRecord], *, or
     """Insert records that are not there yet, inside the caller's transaction; return how many were new."""
     created = db.now()
     rows = [
-        (record_id, record.instruction, record.response, record.occurrence, origin, created)
+        (record_id, record.instruction, record.response, record.occurrence, origin, _language(record), created)
         for record_id, record in named
     ]
     return conn.executemany(
-        "INSERT INTO records(id, instruction, response, occurrence, origin, created_at)"
-        " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT(id) DO NOTHING",
+        "INSERT INTO records(id, instruction, response, occurrence, origin, language, created_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT(id) DO NOTHING",
         rows,
     ).rowcount
 
@@ -117,17 +118,23 @@ def insert_generated(conn: sqlite3.Connection, item_key: str, record: GeneratedR
     """Insert what a model made, inside the caller's transaction; return its id."""
     record_id = generated_id(item_key, record)
     conn.execute(
-        "INSERT INTO records(id, instruction, response, origin, extra, created_at)"
-        " VALUES (?, ?, ?, 'generated', ?, ?) ON CONFLICT(id) DO NOTHING",
+        "INSERT INTO records(id, instruction, response, origin, extra, language, created_at)"
+        " VALUES (?, ?, ?, 'generated', ?, ?, ?) ON CONFLICT(id) DO NOTHING",
         (
             record_id,
             db.storable(record.instruction),
             None if record.response is None else db.storable(record.response),
             db.to_json(dict(record.extra)) if record.extra else None,
+            _language(record),
             db.now(),
         ),
     )
     return record_id
+
+
+def _language(record: Record | GeneratedRecord) -> str:
+    """Return the language of an instruction by its script and words alone: `en`, `zh`, `other`, `none`."""
+    return language(record.instruction[:1000]).value
 
 
 def insert_sources(conn: sqlite3.Connection, named: Iterable[NamedRecord], source_name: str | None) -> list[str]:

@@ -46,6 +46,9 @@ _NETWORK_FILESYSTEMS = (
 )
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
+"""What `json.dumps` makes anew for every value."""
+
 T = TypeVar("T")
 
 
@@ -201,8 +204,8 @@ def now() -> str:
 
 def to_json(value: Any) -> str:
     """Return a value as readable JSON, escaped where it has lone surrogates, which SQLite cannot hold."""
-    text = json.dumps(value, ensure_ascii=False)
-    return json.dumps(value) if _SURROGATES.search(text) else text
+    text = _ENCODER.encode(value)
+    return json.dumps(value) if not text.isascii() and _SURROGATES.search(text) else text
 
 
 def from_json(text: str | None) -> Any:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -288,10 +290,24 @@ def back_up(conn: sqlite3.Connection, path: Path, target: Path) -> None:
         raise StoreError(f"{path} cannot be copied to {target.name} before its migration: {error.strerror}.") from error
 
 
+@contextmanager
+def _without_pandas() -> Iterator[None]:
+    """Keep sqlite-utils from importing pandas, as it does where there is one: 80 MB and a second, for nothing here."""
+    if "pandas" in sys.modules:
+        yield
+        return
+    sys.modules["pandas"] = None  # type: ignore[assignment]  # so Python marks what cannot be imported
+    try:
+        yield
+    finally:
+        del sys.modules["pandas"]
+
+
 def _apply(conn: sqlite3.Connection) -> None:
     """Apply the steps still to do, inside the caller's transaction, of which each becomes a savepoint."""
-    from sqlite_utils import Database
-    from sqlite_utils.migrations import Migrations
+    with _without_pandas():
+        from sqlite_utils import Database
+        from sqlite_utils.migrations import Migrations
 
     migrations = Migrations("augtui")
     for number, step in enumerate(STEPS, start=1):

@@ -62,6 +62,8 @@ def _pairs(project: Project, item: tuple[Any, ...]) -> Iterator[Preference]:
         "SELECT attempt, run_id, text, verdict, reason FROM attempts WHERE item = ? ORDER BY attempt, run_id", (number,)
     )
     accepted = next((text for attempt, by, text, _, _ in tries if attempt == kept and by == run), None)
+    if verdict == "accepted" and edited:  # a person may accept what the judge did not
+        accepted = edited
     found: list[tuple[Kind, str, str, str | None]] = []
     if verdict == "edited":
         found += [("edited", edited, text, "edited by a person") for text in [accepted] if text]
@@ -87,5 +89,7 @@ _ITEMS = """
     FROM items i JOIN records c ON c.number = i.record
     LEFT JOIN sources s ON s.number = (SELECT MIN(number) FROM sources WHERE record = c.number)
     LEFT JOIN reviews v ON v.number = (SELECT MAX(number) FROM reviews WHERE item = i.number)
-    WHERE i.number > ? {where} AND i.status = 'accepted' ORDER BY i.number LIMIT ?
+    WHERE i.number > ? {where} AND i.run_id IS NOT NULL
+          AND (i.status = 'accepted' OR v.verdict IN ('accepted', 'edited'))
+    ORDER BY i.number LIMIT ?
 """

@@ -13,6 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 COMMIT = "1234567890abcdef1234567890abcdef12345678"
+CONVERTED = "refs/convert/parquet"
+CONVERTED_COMMIT = "f" * 40
 
 
 @dataclass
@@ -25,8 +27,12 @@ class FakeHub:
 
     def find(self, repo: str, revision: str) -> Mapping[str, bytes] | None:
         if revision in ("main", COMMIT):
-            return self.repos.get(repo) or self.repos.get(f"{repo}@refs/convert/parquet")
-        return self.repos.get(f"{repo}@{revision}")
+            return self.repos.get(repo)
+        return self.repos.get(f"{repo}@{CONVERTED if revision == CONVERTED_COMMIT else revision}")
+
+
+def _commit(revision: str) -> str:
+    return CONVERTED_COMMIT if revision in (CONVERTED, CONVERTED_COMMIT) else COMMIT
 
 
 @contextmanager
@@ -80,8 +86,9 @@ def running(hub: FakeHub) -> Iterator[FakeHub]:
             if self._refused(repo, revision):
                 return
             files = hub.find(repo, revision) or {}
-            answer = {"id": repo, "sha": COMMIT, "siblings": [{"rfilename": name} for name in files], "tags": [],
-                      "downloads": 0, "likes": 0, "private": False, "disabled": False, "gated": False}  # fmt: skip
+            siblings = [{"rfilename": name} for name in files]
+            answer = {"id": repo, "sha": _commit(revision), "siblings": siblings, "tags": [], "downloads": 0,
+                      "likes": 0, "private": False, "disabled": False, "gated": False}  # fmt: skip
             self._send(200, json.dumps(answer).encode(), {"Content-Type": "application/json"})
 
         def _tree(self, repo: str, revision: str) -> None:
@@ -98,7 +105,7 @@ def running(hub: FakeHub) -> Iterator[FakeHub]:
                 self._send(404, b"", {"X-Error-Code": "EntryNotFound"})
                 return
             etag = hashlib.sha256(data).hexdigest()
-            self._send(200, data, {"ETag": f'"{etag}"', "X-Repo-Commit": COMMIT}, body=body)
+            self._send(200, data, {"ETag": f'"{etag}"', "X-Repo-Commit": _commit(revision)}, body=body)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     hub.url = f"http://127.0.0.1:{server.server_address[1]}"

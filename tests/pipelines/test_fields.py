@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from augtui.pipelines.fields import Finder, Found, NoRecord, is_blank
+from augtui.pipelines import fields
+from augtui.pipelines.fields import Finder, NoRecord
+from augtui.pipelines.layout import Found, is_blank
 
 USER = {"role": "user", "content": "u"}
 ASSISTANT = {"role": "assistant", "content": "a"}
@@ -56,6 +60,10 @@ OTHER = {"role": "assistant", "content": "b"}
         ({"query": "i", "history": [USER, ASSISTANT]}, Found("i", extra={"history": [["u", "a"]]})),
         ({"system_prompt": "s", "conversations": [USER, ASSISTANT]}, Found("u", "a", extra={"system": "s"})),
         ({"Problem": "p", "Rationale": "r"}, Found("p", "r")),
+        (
+            {"prompt": [USER, ASSISTANT, {"role": "user", "content": "v"}], "completion": [OTHER]},
+            Found("v", "b", extra={"history": [["u", "a"]]}),
+        ),
         ({"messages": [USER, ASSISTANT]}, Found("u", "a")),
         ({"messages": [USER]}, Found("u")),
         (
@@ -103,3 +111,26 @@ def test_named_field_that_is_not_there(name: str) -> None:
 @pytest.mark.parametrize(("text", "expected"), [("", True), (" \n\u3000", True), ("\u200b\x1b", True), ("。", False)])
 def test_blank_text_shows_nothing(text: str, expected: bool) -> None:
     assert is_blank(text) is expected
+
+
+VALUES = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.text(max_size=4) | st.just("word") | st.just([])
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["instruction", "input", "output", "id", "prompt", "answer", "text", "k", "Context", "system"]),
+        VALUES,
+        max_size=5,
+    )
+)
+def test_the_short_way_of_plain_rows_finds_what_the_long_way_finds(row: dict[str, Any]) -> None:
+    finder = Finder()
+    plain = finder._plain(row)
+    if plain is not None:
+        assert fields._whole(finder._in_object(row)) == [plain]
+
+
+def test_most_rows_go_the_short_way() -> None:
+    for row in ({"instruction": "i", "input": "", "output": "o"}, {"question": "q", "answer": "a", "k": [1]},
+                {"id": 1, "prompt": "p"}, {"instruction": "i", "input": "x", "output": "o", "id": "a"}):  # fmt: skip
+        assert Finder()._plain(row) is not None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from augtui.errors import UsageError
@@ -38,6 +39,8 @@ class Format:
     shape: Callable[[TrainingRow], dict[str, Any]]
     """Raises LeftOut."""
     what: str
+    optional: Mapping[str, Any] = field(default_factory=dict)
+    """Fields that all rows get if one has them, with what they are in the others: Arrow wants them in every row."""
 
 
 def turns(row: TrainingRow, *, answer: str | None = None) -> list[dict[str, str]]:
@@ -92,18 +95,22 @@ def _trl_dpo_chat(row: TrainingRow) -> dict[str, Any]:
 
 
 def record(row: TrainingRow) -> dict[str, Any]:
-    """Return all that a row holds, as augtui's own JSON lines and Parquet files have it."""
+    """Return all that a row holds, "" and [] for what it does not have.
+
+    Arrow infers a column's type from the rows it sees first, and the fields of an object, too: so there is no null, and
+    `provenance` is JSON text.
+    """
     return {
         "id": row.id,
         "instruction": row.instruction,
-        "response": row.response,
-        "system": row.system,
+        "response": row.response or "",
+        "system": row.system or "",
         "history": [list(pair) for pair in row.history],
-        "rejected": row.rejected,
-        "language": row.language,
-        "task": row.task,
+        "rejected": row.rejected or "",
+        "language": row.language or "",
+        "task": row.task or "",
         "family": row.family or row.id,
-        "provenance": dict(row.provenance),
+        "provenance": json.dumps(dict(row.provenance), ensure_ascii=False),
     }
 
 
@@ -155,12 +162,6 @@ def named(name: str) -> Format:
 
 
 def flat(line: Mapping[str, Any]) -> dict[str, str]:
-    """Return a `record` for a table: what is nested as JSON, nothing as an empty cell."""
-    import json
-
-    cells = {}
-    for name in COLUMNS:
-        value = line[name]
-        nested = isinstance(value, list | dict)
-        cells[name] = json.dumps(value, ensure_ascii=False) if nested and value else str(value) if value else ""
-    return cells
+    """Return a `record` for a table: the history as JSON, nothing as an empty cell."""
+    history = json.dumps(line["history"], ensure_ascii=False) if line["history"] else ""
+    return {name: history if name == "history" else line[name] for name in COLUMNS}

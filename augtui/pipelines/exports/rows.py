@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
@@ -69,8 +70,9 @@ def pairs_of_project(project: Project, filters: Filters) -> Iterator[TrainingRow
     families = family.families(project)
     makers = _makers(project)
     for preference in preferences.preferences(project, filters):
-        if (row := _of_preference(preference, families(preference.record_number), makers)) is not None:
-            yield row
+        pair = _of_preference(preference, families(preference.record_number), makers)
+        if pair is not None:
+            yield pair
 
 
 def of_file(outcomes: Iterator[Record | Quarantined]) -> Iterator[TrainingRow | Quarantined]:
@@ -86,7 +88,7 @@ def of_file(outcomes: Iterator[Record | Quarantined]) -> Iterator[TrainingRow | 
 def of_record(record: Record) -> TrainingRow:
     """Return the row of a record that is in no project."""
     extra = dict(record.extra)
-    provenance = extra.pop("provenance", None)
+    provenance = _mapping(extra.pop("provenance", None))
     given = record.id if record.source_id is None else str(record.source_id)
     language = extra.pop("language", None)
     task = extra.pop("task", None)
@@ -100,7 +102,7 @@ def of_record(record: Record) -> TrainingRow:
         family=_family(extra, provenance, given),
         language=language if isinstance(language, str) and language else languages.detect(record.instruction),
         task=task if isinstance(task, str) and task else None,
-        provenance=provenance if isinstance(provenance, dict) else {},
+        provenance=provenance,
     )
 
 
@@ -118,7 +120,7 @@ def source_label(name: str) -> str:
     return name if name.startswith("hf:") else PurePath(name).name or name
 
 
-def _family(extra: Mapping[str, Any], provenance: Any, own: str) -> str:
+def _family(extra: Mapping[str, Any], provenance: Mapping[str, Any], own: str) -> str:
     named = extra.get("family")
     if isinstance(named, str) and named:
         return named
@@ -126,9 +128,18 @@ def _family(extra: Mapping[str, Any], provenance: Any, own: str) -> str:
         parent = extra.get(name)
         if isinstance(parent, str | int) and not isinstance(parent, bool) and str(parent):
             return str(parent)
-    if isinstance(provenance, dict) and isinstance(parent := provenance.get("record"), str):
-        return parent
-    return own
+    parent = provenance.get("record")
+    return parent if isinstance(parent, str) and parent else own
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    """Return an object, or the one that a text of JSON holds, as Parquet files have it; {} for anything else."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _of_record(record: ListedRecord, family_name: str, maker: Mapping[str, Any]) -> TrainingRow:
@@ -154,7 +165,7 @@ def _of_record(record: ListedRecord, family_name: str, maker: Mapping[str, Any])
 def _reviewed(row: TrainingRow, task: str, review: Review) -> TrainingRow | None:
     if review.verdict == "rejected":
         return None
-    if review.text is None:
+    if review.verdict != "edited" or review.text is None:
         return row
     provenance = {**row.provenance, "edited": review.created_at}
     match task:

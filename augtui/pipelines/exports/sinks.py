@@ -109,8 +109,8 @@ class _Parquet:
         self._held_rows = 0
 
     def add(self, line: Mapping[str, Any]) -> None:
-        provenance = json.dumps(line["provenance"], ensure_ascii=False)
-        self._lines.append({**line, "provenance": provenance, "history": line["history"] or None})
+        # A file with a schema can tell what is not there from what is empty.
+        self._lines.append({name: value or None for name, value in line.items()})
         if len(self._lines) >= PARQUET_ROWS:
             self._pack()
 
@@ -142,7 +142,9 @@ class _Bytes:
         self._at = 0
 
     def write(self, data: Any) -> int:
-        self._file.write_bytes(bytes(data))
+        # A writer that an error left behind still wants to end its file, when that is thrown away already.
+        if self._file.is_open:
+            self._file.write_bytes(bytes(data))
         self._at += len(data)
         return len(data)
 

@@ -8,9 +8,8 @@ import os
 import secrets
 import shutil
 import tempfile
-from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,7 +95,10 @@ def write(
     else:
         with WholeFile(target) as file:
             report.paths = {"train": str(target)}
-            _write_one(rows, made, file, report, tally)
+            if made.optional:
+                _write_split(rows, made, {"train": file}, 0.0, seed, report, tally)
+            else:
+                _write_one(rows, made, file, report, tally)
     report.languages = tally.languages
     return report
 
@@ -121,25 +123,30 @@ def _write_one(rows: Iterable[Any], made: Format, file: WholeFile, report: Repor
 def _write_split(
     rows: Iterable[Any],
     made: Format,
-    files: dict[str, WholeFile],
+    files: Mapping[str, WholeFile],
     validation: float,
     seed: int,
     report: Report,
     tally: Tally,
 ) -> None:
+    """Write rows that have to be seen all before the first one is written."""
     with _spool() as spool:
         kinship = splits.Kinship()
+        used: dict[str, Any] = {}
         for row, line in _lines(rows, made, report):
             spool.write(json.dumps(line) + "\n")
-            kinship.add(*splits.keys(row))
+            if validation:
+                kinship.add(*splits.keys(row))
             tally.add(row)
-        aside = array("b", splits.choose(kinship.groups(), validation, seed))
+            used |= {name: empty for name, empty in made.optional.items() if name in line}
+        aside = splits.choose(kinship.groups(), validation, seed) if validation else [False] * tally.rows
         sinks = {name: sink(made.container, file) for name, file in files.items()}
         report.written = dict.fromkeys(files, 0)
         spool.seek(0)
         for text, is_aside in zip(spool, aside, strict=True):
             name = "validation" if is_aside else "train"
-            _put(sinks[name], json.loads(text), report)
+            line = json.loads(text)
+            _put(sinks[name], line | {key: empty for key, empty in used.items() if key not in line}, report)
             report.written[name] += 1
         for into in sinks.values():
             into.close()
