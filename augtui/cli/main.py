@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from augtui import __version__
 from augtui.cli import (
+    balance,
     bench,
     check,
     classify,
@@ -120,6 +121,7 @@ app.command("pairs")(pairs.pairs)
 app.command("translate")(translate.translate)
 app.command("classify")(classify.classify)
 app.command("check")(check.check)
+app.command("balance")(balance.balance)
 app.command("dedupe")(dedupe.dedupe)
 app.command("decontaminate")(decontaminate.decontaminate)
 app.add_typer(runs.app, name="runs")

@@ -120,21 +120,26 @@ class Sieve:
         *,
         shown: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
         report: bool = False,
+        times: Sequence[int] | None = None,
     ) -> None:
         """Write the kept rows to `output` (None: stdout), the dropped ones, if they are wanted, to `dropped`.
 
         Under `augtui` each row has the `common` facts, its line, and its decision's detail as `shown` puts it.
-        With `report` the rows in `dropped` are the decisions alone, without the fields of the input.
+        With `report` the rows in `dropped` are the decisions alone, without the fields of the input. `times` is how
+        often each kept row is written; a repeated one has the number of its copy, from 0, and of all.
         """
         with ExitStack() as stack:
             keep = self._writer(stack, output) if output is not None else print_row
             drop = self._writer(stack, dropped) if dropped is not None else None
-            for decision, (record, row) in self._decided(decisions):
+            for position, (decision, (record, row)) in enumerate(self._decided(decisions)):
                 self.summary.total += 1
                 facts = {**common, "line": record.line, "record": record.id, **shown(decision.detail)}
                 if decision.kept:
                     self.summary.kept += 1
-                    keep(annotated(row, self.step, facts))
+                    count = 1 if times is None else times[position]
+                    for copy in range(count):
+                        numbered = {"copy": copy, "copies": count} if count > 1 else {}
+                        keep(annotated(row, self.step, {**facts, **numbered}))
                     continue
                 self.summary.reasons[str(decision.reason)] += 1
                 facts = {"reason": decision.reason, **facts}
@@ -144,6 +149,18 @@ class Sieve:
         for what, target in (("kept", output), ("report" if report else "dropped", dropped)):
             if target is not None:
                 self.summary.written[what] = target
+
+    def write_some(
+        self, wanted: Mapping[int, int], facts: Callable[[int, int], Mapping[str, Any]], target: str
+    ) -> None:
+        """Write the rows at the positions in `wanted`, each with what `facts` says of its position and number."""
+        with ExitStack() as stack:
+            put = self._writer(stack, target)
+            for position, (record, row) in enumerate(self.rows()):
+                if position in wanted:
+                    said = facts(position, wanted[position])
+                    put(annotated(row, self.step, {**said, "line": record.line, "record": record.id}))
+        self.summary.written["to expand"] = target
 
     def _writer(self, stack: ExitStack, target: str) -> Callable[[Mapping[str, Any]], None]:
         file = stack.enter_context(export.WholeFile(target))

@@ -100,7 +100,8 @@ _REFUSALS = re.compile(
             rf"sorry|unfortunately|regrettably)\b[^.!?\n]{{0,80}}?\b(?:i|we) {_CANNOT}",
             r"(?:i|we) (?:can(?:no|')t|can not|am unable to|am not able to|won't|will not) "
             rf"(?:be able to )?{_SERVE}",
-            r"(?:as|i'?m|i am|being) (?:only |just )?an? (?:ai|artificial intelligence|(?:large )?language model|chatbot)"
+            r"(?:as|i'?m|i am|being) (?:only |just )?an? "
+            r"(?:ai|artificial intelligence|(?:large )?language model|chatbot)"
             rf"\b[^.!?\n]{{0,120}}?(?:\b(?:i|it) (?:{_CANNOT}|lack|am not)|\bnot (?:able|capable)\b)",
             "(?:非常|很|十分|真的|实在)?(?:抱歉|对不起|遗憾|不好意思)[^。！？\n]{0,40}?(?:我|无法|不能|没法|没有办法)"
             "[^。！？\n]{0,12}?(?:无法|不能|不会|不可以|没法|没有办法|提供|回答|帮|完成|生成|访问)",
@@ -120,9 +121,12 @@ def _refusal(record: Record, limits: Limits) -> str | None:
 
 
 _OPEN_ENDS = frozenset(
-    "a an the and or but of to in on at for with by from as that which who whose because if than into such is are "
-    "was were be been being have has had will would can could should may might must our your their his its my this these those "
-    "between about through during not very more most also while when where including".split()
+    re.findall(
+        r"\w+",
+        "a an the and or but of to in on at for with by from as that which who whose because if than into such is are "
+        "was were be been being have has had will would can could should may might must our your their his its my this "
+        "these those between about through during not very more most also while when where including",
+    )
 )
 _LAST_WORD = re.compile(r"([A-Za-z]+(?:'[a-z]+)?)\Z")
 _NO_PROSE = re.compile(r"\s*(?:[-*•>|#`$]|\d+[.)、]|[（(]\d+[)）]|[A-Za-z][.)]\s)|.*(?:[|{}<>=;\\]|https?://)")
@@ -170,7 +174,8 @@ _LEAST_SPOKEN: Final = 8
 _HAN = re.compile("[\u3400-\u9fff]")
 _LONGER_WORD = re.compile(r"[^\W\d_]{3,}")
 _CODE = re.compile(
-    r"^\s*(?:def|class|import|from|function|const|let|var|public|#include|return|for|if)\b.*[:;{)]?$|[;{}]\s*$", re.M
+    r"^[ \t]*(?:def|class|import|from|function|const|let|var|public|#include|return|for|if)\b|[;{}][ \t]*$",
+    re.MULTILINE,
 )
 
 
@@ -227,16 +232,16 @@ def _looping(words: Sequence[str]) -> int:
 
 
 _TEMPLATE = re.compile(
-    r"#+\s*(?:given|created|rewritten)\s+(?:instruction|prompt)\s*#*|#+\s*(?:refined|user'?s)\s+prompt\s*#*\s*:?"
-    r"|^\s*#{2,}\s*(?:instruction|response|input|output|question|answer|system|user|human|assistant)\s*:"
+    r"(?<!#)#+\s*(?:given|created|rewritten)\s+(?:instruction|prompt)\s*#*|(?<!#)#+\s*(?:refined|user'?s)\s+prompt\s*#*\s*:?"
+    r"|^[ \t]*(?<!#)#{2,}[ \t]*(?:instruction|response|input|output|question|answer|system|user|human|assistant)\s*:"
     r"|<\|(?:im_start|im_end|endoftext|system|user|assistant|eot_id|start_header_id)\|>|\[/?INST\]|<</?SYS>>|<start_of_turn>"
     r"|</?(?:answer|instruction|response|output)>|\{\{\s*(?:instruction|input|response|prompt|question)\s*\}\}"
     r"|below is an instruction that describes a task|\[(?:instruction|response|insert [^\]\n]{1,40} here)\]"
-    r"|^\s*(?:human|assistant|user|bot)\s*[:：]\s",
+    r"|^[ \t]*(?:human|assistant|user|bot)\s*[:：]\s",
     re.IGNORECASE | re.MULTILINE,
 )
 _SPOKEN = re.compile(r"(?:human|assistant|user|bot)\s*[:：]\s", re.IGNORECASE)
-_SPEAKER = re.compile(r"^\s*[^\W\d][\w ]{0,30}[:：]\s", re.MULTILINE)
+_SPEAKER = re.compile(r"^[ \t]*[^\W\d][\w ]{0,30}[:：]\s", re.MULTILINE)
 
 
 def _template(record: Record, limits: Limits) -> str | None:
@@ -255,10 +260,18 @@ def _template(record: Record, limits: Limits) -> str | None:
     return None
 
 
+_COMPARED: Final = 20_000
+"""Characters."""
+
+
 def _copy(record: Record, limits: Limits) -> str | None:
     if record.response is None:
         return None
-    likeness = rouge_l(record.instruction, record.response)
+    # The beginnings of two copies are copies, and soon compared.
+    asked, answered = record.instruction[:_COMPARED], record.response[:_COMPARED]
+    if abs(len(record.instruction) - len(record.response)) > max(len(asked), len(answered)):
+        return None
+    likeness = rouge_l(asked, answered)
     return f"the response repeats the instruction: ROUGE-L {likeness:.2f}" if likeness >= limits.copy else None
 
 
@@ -339,7 +352,7 @@ def named(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in RULES if name in wanted)
 
 
-def decide(record: Record, names: Sequence[str] = GROUPS["usual"], limits: Limits = Limits()) -> Decision:  # noqa: B008
+def decide(record: Record, names: Sequence[str] = GROUPS["usual"], limits: Limits = Limits()) -> Decision:
     """Return what the rules say of a record: the reason is the first broken one, the detail, `faults`, lists all."""
     faults = {name: fault for name in names if (fault := RULES[name](record, limits)) is not None}
     return Decision(next(iter(faults)), {"faults": faults}) if faults else KEPT
@@ -348,7 +361,7 @@ def decide(record: Record, names: Sequence[str] = GROUPS["usual"], limits: Limit
 def decisions(
     records: Iterable[Record],
     names: Sequence[str] = GROUPS["usual"],
-    limits: Limits = Limits(),  # noqa: B008
+    limits: Limits = Limits(),
 ) -> Iterator[Decision]:
     """Yield what the rules say of each record."""
     return (decide(record, names, limits) for record in records)
