@@ -127,8 +127,10 @@ def work(
             written = position + 1
 
     def ready(model: catalog.Model) -> engines.AnyEngine:
+        was_open = pool.has(model, settings)
         engine = pool.engine(model, settings)
-        display.say("loading the model" if isinstance(engine, LocalEngine) else "reaching the server")
+        if not was_open:
+            display.say("loading the model" if isinstance(engine, LocalEngine) else "reaching the server")
         info = engine.model
         display.loaded(info)
         stop.graceful = True

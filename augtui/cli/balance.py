@@ -20,6 +20,9 @@ Mix = Annotated[
 LabelField = Annotated[
     str | None, typer.Option(help="The field that holds a record's class, for instance augtui.classify.label.")
 ]
+Classifier = Annotated[
+    str | None, typer.Option(help="A model that labels, instead of the small classifier: a GGUF file or a server.")
+]
 Confidence = Annotated[
     float | None,
     typer.Option(min=0, max=1, help="What the classifier is less sure of is one of the Others. Default: 0.25."),
@@ -41,6 +44,8 @@ def balance(
     size: Size = None,
     mix: Mix = "tapir",
     label_field: LabelField = None,
+    classifier: Classifier = None,
+    project: options.Project = None,
     confidence: Confidence = None,
     shortage: Shortage = "repeat",
     seeds: Seeds = None,
@@ -67,6 +72,8 @@ def balance(
     chosen = next((known for known in balancing.SHORTAGES if known == shortage), None)
     if chosen is None:
         raise UsageError(f"--shortage is one of {', '.join(balancing.SHORTAGES)}, not {shortage!r}")
+    if classifier is not None and label_field is not None:
+        raise UsageError("--classifier and --label-field are two ways to the same labels")
     if (chosen == "expand") != (seeds is not None):
         raise UsageError("--shortage expand and --seeds FILE go together")
     named = {"tapir": lambda: dict(SHARES), "uniform": balancing.uniform}
@@ -74,9 +81,18 @@ def balance(
 
     with Sieve("balance", file, outputs=[output, dropped, seeds], field=field, format=format, limit=limit,
                json=json, quiet=quiet) as sieve:  # fmt: skip
-        given = (
-            (record, None if label_field is None else originals.at(row, label_field)) for record, row in sieve.rows()
-        )
+        told: list[str | None] = []
+        if classifier is not None:
+            from augtui.cli.judging import classified
+
+            told = classified(sieve, classifier, project, quiet=quiet)
+
+        def label(number: int, row: dict[str, Any]) -> object:
+            if told:
+                return told[number]
+            return None if label_field is None else originals.at(row, label_field)
+
+        given = ((record, label(number, row)) for number, (record, row) in enumerate(sieve.rows()))
         labels = list(balancing.labels(given, confidence, sieve.progress("labelling"), shares))
         plan = balancing.plan([label.name for label in labels], size or len(labels), shares, chosen, seed)
         common = {"mix": mix, "size": size or len(labels), "seed": seed, "shortage": chosen}

@@ -26,8 +26,20 @@ Set = Annotated[
 ]
 Dropped = Annotated[str | None, typer.Option(help="Write the dropped records here, each with its faults.")]
 
+Judge = Annotated[
+    str | None,
+    typer.Option(
+        help="A model that scores what passes the rules: correctness, helpfulness, informativeness, factuality."
+    ),
+]
+Least = Annotated[
+    str | None, typer.Option(help="Least scores, 1 to 10: 7 for all, or correctness=8,factuality=6. Default: 6.")
+]
 
+
+@options.generating
 def check(
+    flags: dict[str, Any],
     file: options.File,
     rules: Rules = None,
     without: Without = None,
@@ -35,19 +47,28 @@ def check(
     set: Set = None,
     output: options.Out = None,
     dropped: Dropped = None,
+    judge: Judge = None,
+    least: Least = None,
     field: options.Field = None,
     format: options.Format = None,
     limit: options.Limit = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Drop records with faults that need no model to be seen, and say of each what is wrong.
+    """Drop records with faults that need no model to be seen, then what a judge scores low, and say what is wrong.
 
-    Exit code 4: some lines of the input could not be read.
+    With a judge, run the same command again to go on after an interruption. Exit code 4: some lines of the input
+    could not be read.
     """
     from augtui.cli.sifting import Sieve
     from augtui.errors import UsageError
     from augtui.pipelines import rules as known
+    from augtui.pipelines.choices import least_scores
+
+    judge = judge or flags["model"]
+    scores = least_scores(least)
+    if judge is None and least is not None:
+        raise UsageError("--least is for the scores of a --judge")
 
     left_out = known.named(without or [])
     names = [name for name in known.named(rules or ["usual"]) if name not in left_out]
@@ -58,6 +79,10 @@ def check(
     with Sieve("check", file, outputs=[output, dropped], field=field, format=format, limit=limit,
                json=json, quiet=quiet) as sieve:  # fmt: skip
         decisions = list(known.decisions(sieve.records(), names, wanted))
+        if judge is not None:
+            from augtui.cli.judging import judged
+
+            decisions = judged(sieve, decisions, judge, scores, flags, quiet=quiet)
         faults: dict[str, int] = {}
         for decision in decisions:
             for name in decision.detail.get("faults", {}):
@@ -65,6 +90,8 @@ def check(
         if json:
             sieve.summary.further = {"faults": faults}
         changed: dict[str, Any] = {"limits": values} if values else {}
+        if judge is not None:
+            changed["judge"] = judge
         sieve.write(decisions, {"rules": names, **changed}, output, dropped)
         sieve.finish()
 

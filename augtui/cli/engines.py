@@ -145,6 +145,10 @@ class Engines:
             self.opened += 1
         return self._open[name][1]
 
+    def has(self, model: Model, settings: Settings | None = None) -> bool:
+        """Say whether the engine of a model is open already."""
+        return _identity(model, settings or self._settings) in self._open
+
     def kill(self) -> None:
         """End all engines at once."""
         for _, engine in self._open.values():

@@ -23,6 +23,7 @@ from augtui.cli import (
     models,
     pairs,
     paths,
+    pipeline,
     plot,
     project,
     pull,
@@ -31,6 +32,7 @@ from augtui.cli import (
     respond,
     runs,
     show,
+    trainset,
     translate,
 )
 from augtui.errors import AugtuiError, ExitCode, UsageError
@@ -124,6 +126,8 @@ app.command("check")(check.check)
 app.command("balance")(balance.balance)
 app.command("dedupe")(dedupe.dedupe)
 app.command("decontaminate")(decontaminate.decontaminate)
+app.add_typer(pipeline.app, name="pipeline")
+app.command("trainset")(trainset.trainset)
 app.add_typer(runs.app, name="runs")
 app.command("bench", cls=bench.Command)(bench.bench)
 app.command("pull")(pull.pull)

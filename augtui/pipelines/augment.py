@@ -161,7 +161,7 @@ class Augmentation:
         if before["pending"]:
             for runner in self._runners(engine, teachers or {}):
                 for event in runner.work(stop):
-                    if isinstance(event, ItemSettled | TryRejected) and event.reason:
+                    if isinstance(event, ItemSettled | TryRejected) and event.reason and not _is_kept_unasked(event):
                         summary.reasons[kind_of(event.reason)] += 1
                     see(event)
                 summary.completion_tokens += runner.completion_tokens
@@ -190,6 +190,12 @@ class Augmentation:
             if row.status == "pending":
                 return
             yield row.position, self.step.row(row, self.common)
+
+
+def _is_kept_unasked(event: ItemSettled | TryRejected) -> bool:
+    """Say whether an item was kept as it was without any try, as ground truth is: that is no rejection."""
+    unasked = isinstance(event, ItemSettled) and event.tries == 0 and event.status == "kept_original"
+    return unasked and not str(event.reason).startswith("language not known")
 
 
 def kind_of(reason: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from augtui.domain.language import language
 from augtui.domain.records import Quarantined, Record, digest
 from augtui.errors import InputError
 from augtui.pipelines import collect, coverage, formats
@@ -94,11 +95,14 @@ class Stored:
     limit: int | None = None
     field: str | None = None
     stated_format: str | None = "records"
+    samples: tuple[int, ...] | None = None
+    """Samples wanted of each record, where they are not the same for all."""
 
     @property
     def sha256(self) -> str:
-        """Return the digest of the ids in their order."""
-        return digest({"records": list(self.ids)})
+        """Return the digest of the ids in their order, and of the samples."""
+        counts = {} if self.samples is None else {"samples": list(self.samples)}
+        return digest({"records": list(self.ids), **counts})
 
     def given(self) -> Iterator[Given | Quarantined]:
         """Yield the records with their ids."""
@@ -109,18 +113,23 @@ def planned(job: Job, supply: Supply) -> Iterator[Planned]:
     """Yield the items of a job on an input, and the rows that are set aside. Raises InputError."""
     if job.option("k") is not None:
         return _from_context(job, supply)
+    if job.option("to") is not None:
+        return _with_counterparts(job, supply)
     return _by_coverage(job, supply) if job.coverage else _each(job, supply)
 
 
 def _each(job: Job, supply: Supply) -> Iterator[Planned]:
     """Plan each record's samples, in the order of the input."""
-    position = 0
+    position = number = 0
+    counts = supply.samples if isinstance(supply, Stored) else None
     for outcome in supply.given():
         if isinstance(outcome, Quarantined):
             yield outcome
             continue
         record, known = outcome
-        for sample in range(job.samples):
+        wanted = job.samples if counts is None else counts[number]
+        number += 1
+        for sample in range(wanted):
             yield _item(job, position, record, known, sample)
             position += 1
 
@@ -139,6 +148,34 @@ def _by_coverage(job: Job, supply: Supply) -> Iterator[Planned]:
         for sample in range(samples):
             yield _item(job, position, *given[number], sample)
             position += 1
+
+
+def _with_counterparts(job: Job, supply: Supply) -> Iterator[Planned]:
+    """Plan each record, with its translation as its context where the input has it: a row of the same id in the other
+    of the two languages."""
+    languages: dict[str | int, set[str]] = {}
+    for outcome in supply.given():
+        if not isinstance(outcome, Quarantined) and outcome[0].source_id is not None:
+            languages.setdefault(outcome[0].source_id, set()).add(language(outcome[0].instruction).value)
+    both = {name for name, found in languages.items() if found >= {"en", "zh"}}
+    parallel: dict[tuple[str | int | None, str], PlannedParent] = {}
+    if both:
+        for outcome in supply.given():
+            if not isinstance(outcome, Quarantined) and outcome[0].source_id in both:
+                name = (outcome[0].source_id, language(outcome[0].instruction).value)
+                parallel.setdefault(name, PlannedParent(*outcome))
+    position = 0
+    for outcome in supply.given():
+        if isinstance(outcome, Quarantined):
+            yield outcome
+            continue
+        record, known = outcome
+        other = {"en": "zh", "zh": "en"}.get(language(record.instruction).value, "")
+        found = parallel.get((record.source_id, other))
+        context = () if found is None else (found,)
+        key = job.for_record(record.instruction).item_key(known or record.id, 0, [parent.id for parent in context])
+        yield PlannedItem(position, key, record, 0, known, context)
+        position += 1
 
 
 def _from_context(job: Job, supply: Supply) -> Iterator[Planned]:

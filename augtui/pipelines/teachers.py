@@ -45,7 +45,7 @@ def teachers_of(given: Sequence[str], model: str | None) -> Teachers:
 
 
 def teachers_named(named: Mapping[str, object], model: str | None) -> Teachers:
-    """Return the teachers of a table by language, with `model` for the languages that it leaves out; raises UsageError."""
+    """Return the teachers of a table by language, `model` for what it leaves out; raises UsageError."""
     by_language: dict[str, str] = {}
     for tongue, name in named.items():
         if tongue not in (*LANGUAGES, DEFAULT):

@@ -70,7 +70,7 @@ class Pipeline:
 
 
 def begin(project: Project, key: str, name: str, recipe: str, source: str) -> Pipeline:
-    """Create the pipeline of this key, or resume it, and lock it. Raises StoreError while another process works on it."""
+    """Create the pipeline of this key, or resume it, and lock it; raises StoreError while another process has it."""
     try:
         lock = locks.acquire(project.path, key)
     except locks.LockHeldError as error:
@@ -89,7 +89,6 @@ def begin(project: Project, key: str, name: str, recipe: str, source: str) -> Pi
                 (key, db.storable(name), db.storable(recipe), db.storable(source), now, now),
             )
             (number,) = conn.execute("SELECT id FROM pipelines WHERE key = ?", (key,)).fetchone()
-            conn.execute("DELETE FROM pipeline_stages WHERE pipeline = ?", (number,))
             return Pipeline(number, found is not None, lock)
     except BaseException:
         lock.release()
@@ -117,8 +116,10 @@ def pipelines(project: Project) -> list[PipelineRow]:
     )
     found = []
     for row in rows:
-        status = "interrupted" if row[5] == "running" and locks.holder(project.path, row[1]) is None else row[5]
-        found.append(PipelineRow(*row[:5], status, *row[6:]))
+        values = list(row)
+        if values[5] == "running" and locks.holder(project.path, values[1]) is None:
+            values[5] = "interrupted"
+        found.append(PipelineRow(*values))
     return found
 
 
@@ -223,7 +224,8 @@ def fetch_records(project: Project, ids: Sequence[str]) -> Iterator[Record]:
         page = ids[start : start + PAGE]
         rows = project.read(
             "SELECT c.id, c.instruction, c.response, s.given_id, s.line, c.occurrence, COALESCE(c.extra, s.extra)"
-            " FROM records c LEFT JOIN sources s ON s.number = (SELECT MIN(number) FROM sources WHERE record = c.number)"
+            " FROM records c"
+            " LEFT JOIN sources s ON s.number = (SELECT MIN(number) FROM sources WHERE record = c.number)"
             f" WHERE c.id IN ({', '.join('?' * len(page))})",
             page,
         )

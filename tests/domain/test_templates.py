@@ -21,6 +21,11 @@ HASHES = {
     "pairs-card": "f5b7b84f",
     "judge-truthfulness": "31e2cc4c",
     "judge-detail": "b71488fa",
+    "pairs-bare": "1dee7b0f",
+    "respond": "f33f0926",
+    "translate": "45e235f3",
+    "check": "8472cac1",
+    "classify": "33b83ab2",
 }
 
 
@@ -29,6 +34,29 @@ def test_each_table_has_its_template_at_its_version(name: str) -> None:
     template = templates.load(name)
     assert template.version == f"{name}@{HASHES[name]}"
     assert f"Table {template.paper_table}:" in template.source
+
+
+@pytest.mark.parametrize("name", templates.OWN)
+def test_our_own_prompts_have_no_table_and_are_pinned_too(name: str) -> None:
+    template = templates.load(name)
+    assert template.paper_table is None
+    assert template.version == f"{name}@{HASHES[name]}"
+
+
+def test_bare_headings_are_table_11_without_its_colons() -> None:
+    pairs = [{"instruction": "a", "response": "b"}]
+    bare, printed = (templates.load(name).render(pairs=pairs) for name in ("pairs-bare", "pairs"))
+    assert bare[0] == printed[0]
+    assert bare[1].content == printed[1].content.replace(":\n", "\n").removesuffix(":")
+
+
+def test_what_a_record_says_never_becomes_template_source_in_our_own_prompts() -> None:
+    hostile = "{{ 7 * 7 }}{% for x in range(3) %}x{% endfor %}"
+    for name in ("respond", "translate", "check", "classify"):
+        chat = templates.load(name).render(
+            instruction=hostile, response=hostile, language="English", labels=["Math"], system=""
+        )
+        assert hostile in chat[-1].content
 
 
 def test_tables_9_and_10_are_a_system_prompt_and_the_bare_instruction() -> None:

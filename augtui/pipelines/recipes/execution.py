@@ -14,13 +14,14 @@ from typing import Any
 from augtui.domain.records import Quarantined, Record, digest
 from augtui.errors import AugtuiError, InputError
 from augtui.pipelines.planning import Supply
+from augtui.pipelines.recipes.balancing import Balancing
 from augtui.pipelines.recipes.making import Expanding, Pairing, Refining, Responding, Translating
 from augtui.pipelines.recipes.recipe import StepSpec
 from augtui.pipelines.recipes.sifting import Checking, Decontaminating, Deduping
 from augtui.pipelines.recipes.stage import Interrupted, Result, Stage
 from augtui.pipelines.recipes.workshop import Workshop
 from augtui.pipelines.recipes.writing import Exporting, Training
-from augtui.store import dataset, stages
+from augtui.store import costs, dataset, stages
 from augtui.store.projects import Project
 from augtui.store.stages import Fated, StageRow
 
@@ -31,6 +32,7 @@ STAGES: Mapping[str, Callable[[Workshop, StepSpec], Stage]] = {
     "pairs": Pairing,
     "translate": Translating,
     "check": Checking,
+    "balance": Balancing,
     "dedupe": Deduping,
     "decontaminate": Decontaminating,
     "export": Exporting,
@@ -135,6 +137,24 @@ def run(
     finally:
         stages.finish(project, pipeline, status)
     return report
+
+
+def spent_before(workshop: Workshop, supply: Supply) -> float:
+    """Return what former processes have spent on this pipeline, in US dollars: a budget is for the whole of it."""
+    project = workshop.project
+    rows = project.read(
+        "SELECT s.run_id FROM pipelines p JOIN pipeline_stages q ON q.pipeline = p.id JOIN stages s ON s.id = q.stage"
+        " WHERE p.key = ?1 AND s.run_id IS NOT NULL"
+        # A stage that was interrupted has no row yet: its run is known by its name.
+        " UNION SELECT r.id FROM runs r JOIN pipelines p ON p.key = ?1"
+        " WHERE r.status <> 'finished' AND r.source LIKE ?2 ESCAPE '!'",
+        (_key(workshop, supply), f"{_escaped(workshop.recipe.name)}: %"),
+    )
+    return sum(costs.spent(project, row[0]) for row in rows)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
 
 
 def _tell(report: PipelineReport, seen: Callable[[StageReport], None], stage: StageReport) -> None:

@@ -81,10 +81,13 @@ class Making:
         rows, run_id = self.worked(self.job(ids), tuple(ids))
         return Result(list(self.fates(ids, rows)), run_id, self.detail(rows))
 
-    def worked(self, job: Job, ids: tuple[str, ...]) -> tuple[list[ResultRow], int]:
-        """Return the results of a run over records, in their order, and the run's number."""
-        workshop, model = self.workshop, self.model()
-        supply = Stored(f"{workshop.recipe.name}: {self.step.name}", ids, workshop.records)
+    def worked(
+        self, job: Job, ids: tuple[str, ...], samples: tuple[int, ...] | None = None, by: str | None = None
+    ) -> tuple[list[ResultRow], int]:
+        """Return the results of a run over records, in their order, and the run's number; `by` is another model."""
+        workshop = self.workshop
+        model = self.model() if by is None else workshop.model(by, self.settings())
+        supply = Stored(f"{workshop.recipe.name}: {self.step.name}", ids, workshop.records, samples=samples)
         with Augmentation(workshop.project, job, supply, model.location, model.bytes) as run:
             run.plan()
             summary = workshop.hands.work(self.step.name, run, model, self.teachers(), self.settings())

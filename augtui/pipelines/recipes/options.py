@@ -121,6 +121,17 @@ _KINDS: Final = (
         has_model=True,
     ),
     StepKind(
+        "balance",
+        "task-aware sampling: each class of tasks gets its share",
+        {
+            "size": _count(0, "rows to end with; 0: as many as there are", 0, 10_000_000),
+            "mix": Option((str, dict), "tapir", "tapir, uniform, or a table of classes and their shares"),
+            "shortage": _text("less", "what a class with too few gets: less, or expansion", "less", "expand"),
+            "classifier": _text(None, "a model that labels; default: the small classifier that ships"),
+        },
+        has_model=True,
+    ),
+    StepKind(
         "dedupe",
         "of records that say the same, the first one",
         {
@@ -194,6 +205,8 @@ def checked(kind: StepKind, given: Mapping[str, Any], where: str) -> dict[str, A
 
 
 def _value(option: Option, value: Any, where: str) -> Any:
+    if value is None and option.default is None:
+        return None
     fits = isinstance(value, option.kinds) and (bool in option.kinds or not isinstance(value, bool))
     if not fits:
         names = " or ".join(_NAMES[kind] for kind in option.kinds)

@@ -32,8 +32,8 @@ class Translate(Step[Answer]):
         """Leave what is in the wanted language, has its translation in the input, or is in neither language."""
         tongue = language(item.instruction).value
         wanted = self._target(item)
-        if item.extra.get(TRANSLATED):
-            return Outcome("kept_original", None, f"translated already: {item.extra[TRANSLATED]}")
+        if wanted is not None and item.context:
+            return Outcome("kept_original", None, f"translated already: {item.context[0].id}")
         if wanted is None and tongue in NAMES:
             return Outcome("kept_original", None, f"already in {NAMES[tongue]}")
         if wanted is None:
@@ -102,10 +102,6 @@ class Translate(Step[Answer]):
             "source": row.instruction,
             "back_translation": row.engine.get("second"),
         }
-
-
-TRANSLATED = "translated"
-"""Field of a record whose translation is in the input: the place where it is."""
 
 
 def _broken(original: str, translated: str) -> Iterator[str]:

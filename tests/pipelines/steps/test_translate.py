@@ -60,6 +60,16 @@ def test_records_in_the_wanted_language_are_left(project: Project, rows: Path) -
     assert lines[1]["reason"] == "already in Simplified Chinese"
 
 
+def test_what_the_input_has_in_both_languages_is_left(project: Project, tmp_path: Path) -> None:
+    rows = [{"id": 7, **ROWS[1]}, {"id": 7, "instruction": POEM}, {"id": 8, "instruction": POEM + " Rhyme it."}]
+    engine = ScriptedEngine(faithful)
+    summary, lines = bench.run(project, job(to="zh", least=0), bench.write(tmp_path / "both.jsonl", rows), engine)
+    assert [line["status"] for line in lines] == ["kept_original", "kept_original", "accepted"]
+    assert lines[0]["reason"] == "already in Simplified Chinese"
+    assert lines[1]["reason"] == f"translated already: {lines[0]['provenance']['record']}"
+    assert len(engine.asked) == 1
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
