@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,6 +13,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.screen import Screen
+from textual.widget import Widget
 
 from augtui import locations
 from augtui.domain.visible import visible
@@ -24,15 +26,9 @@ from augtui.tui import preferences, selection, steps, themes
 from augtui.tui.catalogue import Catalogue, Command
 from augtui.tui.jobs import Job, Jobs
 from augtui.tui.reader import Reader
-from augtui.tui.screens.batch import Batch
 from augtui.tui.screens.dialogs import Choice, Prompt, Question, Reading
 from augtui.tui.screens.form import Form
 from augtui.tui.screens.help import Help
-from augtui.tui.screens.home import Home
-from augtui.tui.screens.models import Models
-from augtui.tui.screens.plots import Plots
-from augtui.tui.screens.review import Review
-from augtui.tui.screens.training import Training
 from augtui.tui.screens.workbench import NAMES, Workbench
 from augtui.tui.tasks import spawn
 from augtui.tui.text import assemble, duration, plain
@@ -40,18 +36,20 @@ from augtui.tui.text import assemble, duration, plain
 REMEMBERED_RUNS = 50
 
 
+def _screen(name: str) -> Screen[None]:
+    """Return a new screen; what it needs is loaded when it is first seen, so that the first one is there at once."""
+    module = import_module(f"augtui.tui.screens.{name}")
+    found: Screen[None] = getattr(module, name.capitalize())()
+    return found
+
+
 class Workshop(App[int]):
     """The terminal app."""
 
     TITLE = "augtui"
     CSS_PATH = "augtui.tcss"
-    MODES: ClassVar[dict[str, str | type[Screen[None]]]] = {  # type: ignore[assignment]
-        "home": Home,
-        "batch": Batch,
-        "review": Review,
-        "models": Models,
-        "plots": Plots,
-        "training": Training,
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = {  # type: ignore[assignment]
+        name: partial(_screen, name) for name, _ in NAMES
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
@@ -60,6 +58,7 @@ class Workshop(App[int]):
         ),
         Binding("ctrl+o", "projects", "Projects", show=False, id="app.projects"),
         Binding("ctrl+t", "themes", "Theme", show=False, id="app.themes"),
+        Binding("ctrl+g", "jump", "Jump", show=False, id="app.jump"),
         Binding("ctrl+l", "log", "Log", show=False, id="app.log"),
         Binding("ctrl+p", "command_palette", "Commands", key_display="^p", priority=True, id="app.commands"),
         Binding("f1", "help", "Help", key_display="F1", id="app.help"),
@@ -270,6 +269,17 @@ class Workshop(App[int]):
         """Show all keys."""
         if not isinstance(self.screen, Help):
             self.push_screen(Help())
+
+    def action_jump(self) -> None:
+        """Go to a part of the screen by its letter."""
+        from augtui.tui.screens.jump import Jump
+
+        def go(target: Widget | None) -> None:
+            if target is not None:
+                target.focus()
+
+        if len(self.screen_stack) == 1:
+            self.push_screen(Jump([widget for widget in self.screen.focus_chain if widget.region.height]), go)
 
     def action_log(self) -> None:
         """Show what the job at work writes."""

@@ -88,6 +88,21 @@ def test_home_lists_finds_filters_and_tells_where_a_record_came_from(workshop: M
     drive(app, steps)
 
 
+def test_jump_mode_goes_to_a_part_by_its_letter(workshop: Make, project_file: Path) -> None:
+    app = workshop()
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        chain = [widget for widget in app.screen.focus_chain if widget.region.height]
+        assert [widget.id for widget in chain] == ["steps", "find", "records", "detail"]
+        await pilot.press("ctrl+g")
+        await pilot.pause()
+        await pilot.press("s")
+        await pilot.pause()
+        assert app.focused is not None and app.focused.id == "find"
+
+    drive(app, steps)
+
+
 def test_keys_from_the_settings(workshop: Make, project_file: Path, home: Path) -> None:
     (home / "config.toml").write_text('[keys]\n"records.down" = "z"\n"app.help" = "f2"\n')
     app = workshop()
@@ -262,10 +277,8 @@ def test_hostile_text_is_edited_without_a_loss(workshop: Make, project_file: Pat
 
     async def steps(pilot: Pilot[Any]) -> None:
         review: Any = app.screen
-        place = next(
-            n for n, item in enumerate(review._items)
-            if HOSTILE in (await app.reader.quick.ask(_text, item))
-        )  # fmt: skip
+        texts = [await app.reader.quick.ask(_text, item) for item in review._items]
+        place = next(n for n, text in enumerate(texts) if HOSTILE in text)
         review._place = place
         await review._show()
         await pilot.press("e")
