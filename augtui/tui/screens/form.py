@@ -61,7 +61,7 @@ class Form(Dialog[list[str]]):
         with Vertical(classes="dialog form") as box:
             box.border_title = Content(self._command.name)
             yield Static(Content(self._command.summary + "."), classes="quiet", markup=False)
-            with VerticalScroll(classes="fields"):
+            with VerticalScroll(classes="fields", can_focus=False):
                 for parameter in self._parameters:
                     yield from self._field(parameter)
             yield Static("", id="estimate", markup=False)
@@ -103,8 +103,18 @@ class Form(Dialog[list[str]]):
     def on_mount(self) -> None:
         """Begin on the first field, or on the button."""
         self._show()
-        if self._start:
-            self.query_one("#start").focus()
+        self._fit()
+        first = self.query_one("#start") if self._start else next(iter(self.query(Input)), None)
+        if first is not None:
+            first.focus()
+
+    def on_resize(self) -> None:
+        """Let the fields have what the window leaves."""
+        self._fit()
+
+    def _fit(self) -> None:
+        rows = min(len(self._parameters), max(4, self.app.size.height - 15))
+        self.query_one(".fields").styles.height = rows
 
     def on_input_changed(self) -> None:
         """Keep the command line true."""

@@ -29,6 +29,8 @@ PAGES = 48
 """Pages that are kept, which is 12,000 rows."""
 NUMBER, TASK, STATE, LANGUAGE = 9, 11, 16, 5
 """Cells of the columns of fixed width."""
+NARROW = 70
+"""Below this width they are smaller: the text comes first."""
 LOADING = "…"
 
 
@@ -246,10 +248,11 @@ class RecordsTable(ScrollView, can_focus=True):
 
     def _header(self, width: int) -> Strip:
         style = self.get_component_rich_style("records--header")
-        cells = [("record", NUMBER), ("task", TASK), ("instruction", self._text_width(width))]
+        number, task, state = _columns(width)
+        cells = [("record"[: number - 1], number), ("task", task), ("instruction", self._text_width(width))]
         if self._shows_language(width):
             cells.append(("lang", LANGUAGE))
-        cells.append(("state", STATE))
+        cells.append(("state", state))
         return Strip([Segment(set_cell_size(f" {text}", size), style) for text, size in cells], width).crop(0, width)
 
     def _line(self, index: int, width: int, base: Style) -> Strip:
@@ -261,17 +264,18 @@ class RecordsTable(ScrollView, can_focus=True):
         if row is None:
             segments = [Segment(set_cell_size(f" {index + 1:,} {LOADING}", width), quiet)]
             return Strip(segments, width)
+        number_width, task_width, state_width = _columns(width)
         state = row.state.replace("_", " ")
         kind = _KINDS.get(row.state)
         state_style = under if is_cursor or kind is None else self.get_component_rich_style(kind)
         segments = [
-            Segment(set_cell_size(f" {row.number:>{NUMBER - 2}}", NUMBER), quiet),
-            Segment(set_cell_size(f" {excerpt(row.task or '', TASK - 2)}", TASK), quiet),
+            Segment(set_cell_size(f" {row.number:>{number_width - 2}}", number_width), quiet),
+            Segment(set_cell_size(f" {excerpt(row.task or '', task_width - 2)}", task_width), quiet),
             Segment(set_cell_size(f" {excerpt(row.instruction, text_width - 2)}", text_width), under),
         ]
         if self._shows_language(width):
             segments.append(Segment(set_cell_size(f" {excerpt(row.language or '', LANGUAGE - 1)}", LANGUAGE), quiet))
-        segments.append(Segment(set_cell_size(f" {excerpt(state, STATE - 1)}", STATE), state_style))
+        segments.append(Segment(set_cell_size(f" {excerpt(state, state_width - 2)}", state_width), state_style))
         return Strip(segments).adjust_cell_length(width, under)
 
     def _shows_language(self, width: int) -> bool:
@@ -279,7 +283,12 @@ class RecordsTable(ScrollView, can_focus=True):
 
     def _text_width(self, width: int) -> int:
         language = LANGUAGE if self._shows_language(width) else 0
-        return max(10, width - NUMBER - TASK - STATE - language)
+        return max(10, width - sum(_columns(width)) - language)
+
+
+def _columns(width: int) -> tuple[int, int, int]:
+    """Return the cells of number, task and state in a table of some width."""
+    return (8, 8, 11) if width < NARROW else (NUMBER, TASK, STATE)
 
 
 _KINDS = {
