@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from difflib import SequenceMatcher
 from typing import Literal, NamedTuple
 
 Kind = Literal["same", "removed", "added"]
 
 LONGEST = 6_000
-"""Tokens of one text that are compared; what follows counts as replaced. The comparison is quadratic at worst."""
+"""Tokens of one text that are compared; what follows counts as replaced. The comparison takes their product in bits."""
 
 # A run of letters and digits of one script, or spaces, or any single character (each Han character is one by itself).
 _TOKEN = re.compile(
@@ -34,15 +33,17 @@ def words(text: str) -> list[str]:
 def diff(old: str, new: str) -> list[Part]:
     """Return the parts that lead from `old` to `new`, in order, removals before the additions that replace them.
 
-    The `same` and `removed` parts joined are `old`, the `same` and `added` parts are `new`. The algorithm is
-    Ratcliff and Obershelp's (Python's difflib). A space between two changes belongs to them, so that whole
-    phrases stand together.
+    The `same` and `removed` parts joined are `old`, the `same` and `added` parts are `new`. What is the
+    same is a longest common subsequence of words. A space between two changes belongs to them, so that whole phrases
+    stand together.
     """
+    from rapidfuzz.distance import Indel
+
     before, after = words(old), words(new)
-    matcher = SequenceMatcher(None, before[:LONGEST], after[:LONGEST], autojunk=False)
+    operations = Indel.opcodes(before[:LONGEST], after[:LONGEST])
     parts: list[Part] = []
     removed, added = "", ""
-    for tag, old_start, old_end, new_start, new_end in matcher.get_opcodes():
+    for tag, old_start, old_end, new_start, new_end in operations:
         if tag == "equal":
             same = "".join(before[old_start:old_end])
             if same.isspace() and "\n" not in same and (removed or added):
