@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     max_cost: float | None = Field(None, ge=0, le=1e6, allow_inf_nan=False)
     """US dollars that a run may cost in all."""
 
+    keys: dict[str, str] = Field(default_factory=dict)
+    """The app's keys by the ids of their bindings, which F1 shows: `"records.down" = "down,j"`."""
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -210,7 +210,14 @@ class TerminalDisplay(Display):
 @contextmanager
 def display_for(task: str, *, to_file: bool, json: bool, quiet: bool) -> Iterator[Display]:
     """Choose the display that suits where stdout and stderr go."""
+    from augtui.cli import events
+
     shows = not to_file
+    if events.wanted():
+        told = events.EventDisplay(task)
+        told.start()
+        yield told
+        return
     if quiet:
         yield Display(task, shows_results=shows, json_summary=json)
         return

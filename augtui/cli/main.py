@@ -24,6 +24,7 @@ from augtui.cli import (
     pairs,
     paths,
     pipeline,
+    plot,
     project,
     pull,
     quantize,
@@ -35,7 +36,7 @@ from augtui.cli import (
     trainset,
     translate,
 )
-from augtui.errors import AugtuiError, ExitCode
+from augtui.errors import AugtuiError, ExitCode, UsageError
 
 
 class _Commands(TyperGroup):
@@ -58,7 +59,7 @@ app = typer.Typer(
     name="augtui",
     cls=_Commands,
     help="Make fine-tuning data with small, specialised language models, on your own machine.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     rich_markup_mode=None,  # Rich would take longer to load than the help takes to print
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -80,6 +81,11 @@ def _offline(wanted: bool) -> None:
 
 @app.callback()
 def _root(
+    ctx: typer.Context,
+    project: Annotated[str | None, typer.Option("--project", "-p", help="The project that the app opens.")] = None,
+    screen: Annotated[
+        str | None, typer.Option(help="The app's first screen: home, batch, review, models, plots or training.")
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
@@ -87,7 +93,24 @@ def _root(
         bool, typer.Option("--offline", callback=_offline, help="Reach for nothing beyond this machine.")
     ] = False,
 ) -> None:
-    """Make fine-tuning data with small, specialised language models, on your own machine."""
+    """Make fine-tuning data with small, specialised language models, on your own machine.
+
+    Without a command: the terminal app, on a terminal.
+    """
+    if ctx.invoked_subcommand is not None:
+        if project is not None or screen is not None:
+            raise UsageError(
+                "--project and --screen before a command are for the app", hint="Give --project after the command."
+            )
+        return
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        from augtui.cli.catalogue import describe
+        from augtui.tui import app as terminal
+
+        raise typer.Exit(terminal.run(describe(app), project=project, screen=screen))
+    if project is not None or screen is not None:
+        raise UsageError("the app needs a terminal", hint="For scripts there are the commands: augtui --help")
+    typer.echo(ctx.get_help())
 
 
 app.command("import")(importing.import_)
@@ -100,8 +123,8 @@ app.command("respond")(respond.respond)
 app.command("pairs")(pairs.pairs)
 app.command("translate")(translate.translate)
 app.command("classify")(classify.classify)
-app.command("balance")(balance.balance)
 app.command("check")(check.check)
+app.command("balance")(balance.balance)
 app.command("dedupe")(dedupe.dedupe)
 app.command("decontaminate")(decontaminate.decontaminate)
 app.add_typer(pipeline.app, name="pipeline")
@@ -115,6 +138,7 @@ app.command("show")(show.show)
 app.command("rm")(models.rm)
 app.command("verify")(models.verify)
 app.command("ps")(models.ps)
+app.command("plot")(plot.plot)
 app.command("paths")(paths.paths)
 
 

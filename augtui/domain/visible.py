@@ -84,3 +84,17 @@ def _cells(char: str) -> int:
     if unicodedata.combining(char) or unicodedata.category(char) in ("Mn", "Me"):
         return 0
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def restored(edited: str, original: str) -> str:
+    r"""Return an edited text that was shown by `visible(original, newline="\n")`, its hidden characters as they were.
+
+    A symbol or escape that the original itself holds as text stays text.
+    """
+    hidden = {char for char in original if ord(char) in _SYMBOLS and char != "\n"}
+    # Longest first: an escape must not be taken for the beginning of a longer one.
+    for char in sorted(hidden, key=lambda char: (-len(_SYMBOLS[ord(char)]), char)):
+        symbol = _SYMBOLS[ord(char)]
+        if symbol not in original:
+            edited = edited.replace(symbol, char)
+    return edited

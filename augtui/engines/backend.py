@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from augtui.engines.base import Failure, ModelInfo, Outcome, Progress, Work
+from augtui.engines.base import Failure, ModelInfo, Outcome, Partial, Progress, Work
 
 
 class LoadError(Exception):
@@ -44,6 +44,9 @@ class Backend(Protocol):
 
     def step(self) -> Sequence[Outcome]:
         """Compute one step and return what it finished."""
+
+    def partials(self) -> Sequence[Partial]:
+        """Return the texts so far of answers that are to be told while they are written and that have grown."""
 
     def progress(self, rss_bytes: int) -> Progress:
         """Return the totals and the present load."""

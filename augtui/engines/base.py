@@ -52,6 +52,8 @@ class Request:
     (https://github.com/ggml-org/llama.cpp/blob/master/grammars/README.md)."""
     adapter: str | None = None
     """The LoRA adapter to answer with, by the name it was loaded under; None is the base model."""
+    stream: bool = False
+    """Whether its text is told while it is written, by `Partial` events, where the engine can (llama.cpp)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,9 +196,17 @@ class Restarted:
     requeued: int
 
 
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """The text of an answer so far; the answer goes on, and ends in its `Completion`."""
+
+    id: str
+    text: str
+
+
 Outcome = Completion | Score | Embedding | Failure
 """Each piece of work ends in exactly one of these."""
-Event = Outcome | Progress | Restarted
+Event = Outcome | Progress | Restarted | Partial
 
 
 @dataclass(frozen=True, slots=True)

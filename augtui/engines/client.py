@@ -21,7 +21,7 @@ from typing import IO, Any
 
 import augtui
 from augtui.engines import running, wire
-from augtui.engines.base import Event, Failure, ModelInfo, Progress, Restarted, Work
+from augtui.engines.base import Event, Failure, ModelInfo, Partial, Progress, Restarted, Work
 from augtui.engines.events import Events
 from augtui.engines.options import EngineOptions, Library
 from augtui.engines.shards import files_of
@@ -334,7 +334,7 @@ class LocalEngine:
                 self._ready.set()
                 self._feed()
             return
-        if not isinstance(event, Progress):
+        if not isinstance(event, Progress | Partial):
             with self._lock:
                 if self._outstanding.pop(event.id, None) is None:
                     return

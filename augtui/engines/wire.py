@@ -20,6 +20,7 @@ from augtui.engines.base import (
     Failure,
     ModelInfo,
     Outcome,
+    Partial,
     Progress,
     Request,
     Sampling,
@@ -65,12 +66,12 @@ def unpack_work(packed: Mapping[str, Any]) -> Work:
     return work
 
 
-def pack_event(event: Outcome | Progress | ModelInfo) -> dict[str, Any]:
+def pack_event(event: Outcome | Progress | ModelInfo | Partial) -> dict[str, Any]:
     """Return an event as JSON values, its kind under `event`."""
     return {"event": _EVENT_NAMES[type(event)], **asdict(event)}
 
 
-def unpack_event(packed: Mapping[str, Any]) -> Outcome | Progress | ModelInfo:
+def unpack_event(packed: Mapping[str, Any]) -> Outcome | Progress | ModelInfo | Partial:
     """Return the event that `pack_event` packed; raises KeyError for another kind."""
     values = dict(packed)
     kind = _EVENTS[values.pop("event")]
@@ -78,7 +79,7 @@ def unpack_event(packed: Mapping[str, Any]) -> Outcome | Progress | ModelInfo:
         values[name] = tuple(values[name])
     if "timing" in values:
         values["timing"] = Timing(**values["timing"])
-    event: Outcome | Progress | ModelInfo = kind(**values)
+    event: Outcome | Progress | ModelInfo | Partial = kind(**values)
     return event
 
 
@@ -89,6 +90,7 @@ _EVENTS: dict[str, Any] = {
     "score": Score,
     "embedding": Embedding,
     "failure": Failure,
+    "partial": Partial,
     "progress": Progress,
     "ready": ModelInfo,
 }

@@ -104,6 +104,8 @@ class Worker:
             for completion in backend.step():
                 self.output.send(wire.pack_event(completion))
             self.steps = backend.steps
+            for partial in backend.partials():
+                self.output.send(wire.pack_event(partial))
             now = time.monotonic()
             if now - reported >= PROGRESS_S or not backend.busy:
                 reported = now

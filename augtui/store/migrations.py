@@ -215,7 +215,13 @@ def pipelines_and_stages(database: Database) -> None:
         database.conn.execute(statement)
 
 
-STEPS: list[Callable[[Database], None]] = [first_schema, imports_and_reviews, pipelines_and_stages]
+def judged_texts(database: Database) -> None:
+    """Let a review say which text it judged, why it was rejected, and which record it made."""
+    for column in ("judged TEXT", "reason TEXT", "result INTEGER REFERENCES records(number)"):
+        database.conn.execute(f"ALTER TABLE reviews ADD COLUMN {column}")
+
+
+STEPS: list[Callable[[Database], None]] = [first_schema, imports_and_reviews, pipelines_and_stages, judged_texts]
 """The steps in order; a file's `user_version` is the number of steps that it has had."""
 
 

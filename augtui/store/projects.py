@@ -6,7 +6,7 @@ import os
 import re
 import sqlite3
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -49,7 +49,7 @@ class Project:
         """Return the one kind of write transaction: immediate, saved when the block ends, or undone."""
         return db.immediate(self.conn, self.path)
 
-    def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+    def read(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
         """Return all rows of a query at once, so that no read stays open to hold up a writer."""
         with db.readable_errors(self.path):
             return self.conn.execute(sql, parameters).fetchall()
@@ -152,7 +152,7 @@ def remove(name_or_path: str | Path) -> None:
         # The database first: SQLite throws away a journal without one, but needs the journal if there is one.
         path.unlink()
         for rest in (
-            *(path.with_name(path.name + suffix) for suffix in ("-journal", "-wal", "-shm")),
+            *(path.with_name(path.name + suffix) for suffix in ("-journal", "-wal", "-shm", "-search")),
             *backups,
         ):
             rest.unlink(missing_ok=True)

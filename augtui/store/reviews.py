@@ -59,9 +59,13 @@ def history(project: Project, item_key: str) -> list[Review]:
 
 
 def of_results(project: Project) -> dict[int, tuple[str, Review]]:
-    """Return the last opinion on each record that was made, with the task that made it, by the record's number."""
+    """Return the last opinion on each record that was made, with the task that made it, by the record's number.
+
+    Where an edit is a record of its own, that one stands for it, and the edited one counts as rejected.
+    """
     rows = project.read(
-        "SELECT i.result, i.task, v.verdict, v.text, v.created_at FROM reviews v JOIN items i ON i.number = v.item"
+        "SELECT i.result, i.task, CASE WHEN v.result <> i.result THEN 'rejected' ELSE v.verdict END, v.text,"
+        " v.created_at FROM reviews v JOIN items i ON i.number = v.item"
         " WHERE i.result IS NOT NULL ORDER BY v.number"
     )
     return {result: (task, Review(*review)) for result, task, *review in rows}

@@ -24,6 +24,7 @@ from augtui.engines.base import (
     FinishReason,
     ModelInfo,
     Outcome,
+    Partial,
     Progress,
     Score,
     ScoreRequest,
@@ -237,6 +238,15 @@ class Batcher:
         lookup = PromptLookup(entry.tokens) if self._speculation else None
         answer = Answer(entry.room, work.sampling.stop, cut_loops=not work.sampling.ignore_eos)
         return Answering(*slot, request=work, sampler=entry.sampler, answer=answer, lookup=lookup)
+
+    def partials(self) -> list[Partial]:
+        """Return the texts so far of answers that are to be told while they are written and that have grown."""
+        found = []
+        for slot in self._active:
+            if isinstance(slot, Answering) and slot.request.stream and len(slot.answer.text) > slot.told:
+                slot.told = len(slot.answer.text)
+                found.append(Partial(slot.request.id, slot.answer.text))
+        return found
 
     # -- a step ------------------------------------------------------------------------------------------------------
 

@@ -92,6 +92,8 @@ class Answering(Slot):
     drafted: int = 0
     confirmed: int = 0
     first_token: float = 0.0
+    told: int = 0
+    """Characters of its text that were told already."""
 
     @property
     def left(self) -> int:

@@ -28,6 +28,7 @@ from augtui.engines.base import (
     FinishReason,
     ModelInfo,
     Outcome,
+    Partial,
     Progress,
     Request,
     Score,
@@ -446,6 +447,10 @@ class MlxBatcher:
             outcome = Embedding(work.id, vector, len(task.tokens))
         self._account(time.monotonic() - began, len(task.tokens) + 2 * len(task.answer), 0)
         return outcome
+
+    def partials(self) -> list[Partial]:
+        """Return nothing: answers come whole."""
+        return []
 
     def progress(self, rss_bytes: int) -> Progress:
         """Return the totals and the present load."""

@@ -1,0 +1,355 @@
+"""The app: one project, six screens, a queue of jobs."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.screen import Screen
+from textual.widget import Widget
+
+from augtui import locations
+from augtui.domain.visible import visible
+from augtui.errors import AugtuiError, UsageError
+from augtui.settings import Settings, load
+from augtui.store import pace, projects
+from augtui.store.listings import Filter
+from augtui.store.runs import RunRow
+from augtui.tui import preferences, selection, steps, themes
+from augtui.tui.catalogue import Catalogue, Command
+from augtui.tui.jobs import Job, Jobs
+from augtui.tui.reader import Reader
+from augtui.tui.screens.dialogs import Choice, Prompt, Question, Reading
+from augtui.tui.screens.form import Form
+from augtui.tui.screens.help import Help
+from augtui.tui.screens.workbench import NAMES, Workbench
+from augtui.tui.tasks import spawn
+from augtui.tui.text import assemble, duration, plain
+
+REMEMBERED_RUNS = 50
+
+
+def _screen(name: str) -> Screen[None]:
+    """Return a new screen; what it needs is loaded when it is first seen, so that the first one is there at once."""
+    module = import_module(f"augtui.tui.screens.{name}")
+    found: Screen[None] = getattr(module, name.capitalize())()
+    return found
+
+
+class Workshop(App[int]):
+    """The terminal app."""
+
+    TITLE = "augtui"
+    CSS_PATH = "augtui.tcss"
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = {  # type: ignore[assignment]
+        name: partial(_screen, name) for name, _ in NAMES
+    }
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(str(number), f"show('{name}')", title, show=False, id=f"app.{name}")
+            for number, (name, title) in enumerate(NAMES, start=1)
+        ),
+        Binding("ctrl+o", "projects", "Projects", show=False, id="app.projects"),
+        Binding("ctrl+t", "themes", "Theme", show=False, id="app.themes"),
+        Binding("ctrl+g", "jump", "Jump", show=False, id="app.jump"),
+        Binding("ctrl+l", "log", "Log", show=False, id="app.log"),
+        Binding("ctrl+p", "command_palette", "Commands", key_display="^p", priority=True, id="app.commands"),
+        Binding("f1", "help", "Help", key_display="F1", id="app.help"),
+        Binding("ctrl+q", "leave", "Quit", key_display="^q", priority=True, id="app.quit"),
+    ]
+    ENABLE_COMMAND_PALETTE = True
+
+    def __init__(
+        self, catalogue: Catalogue, *, project: str | None = None, screen: str | None = None, settings: Settings
+    ) -> None:
+        """Open a project (the settings' one where None) on a screen (home where None)."""
+        super().__init__()
+        self.catalogue = catalogue
+        self.settings = settings
+        self.first_screen = screen or "home"
+        self.jobs = Jobs(catalogue, self._ended, self._begun)
+        self.preferences = preferences.read()
+        self._path = projects.locate(project or settings.project)
+        self.reader = Reader(self._path)
+        for theme in themes.THEMES:
+            self.register_theme(theme)
+
+    @property
+    def project_name(self) -> str:
+        """Return the name of the open project."""
+        return self._path.name.removesuffix(".db")
+
+    @property
+    def project_argument(self) -> str:
+        """Return the open project as the value of `--project`."""
+        inside = self._path.parent == locations.projects() and projects.NAME.fullmatch(self.project_name)
+        return self.project_name if inside else str(self._path)
+
+    def on_mount(self) -> None:
+        """Show the first screen."""
+        wanted = str(self.preferences.get("theme", themes.DEFAULT))
+        self.theme = wanted if wanted in self.available_themes else themes.DEFAULT
+        self.set_keymap(self.settings.keys)
+        self.switch_mode(self.first_screen)
+
+    def state(self) -> Content:
+        """Return what goes on, in a few words for the line of screens."""
+        job = self.jobs.current
+        if job is None:
+            return Content("")
+        if job.is_live:
+            share = f" {100 * job.done // job.total}%" if job.total else ""
+            mark = "‖" if job.status == "paused" else "●"
+            waiting = len(self.jobs.waiting)
+            more = f" +{waiting}" if waiting else ""
+            return assemble([(f"{job.title}{share}{more} {mark}", "$success")])
+        mark, style = {"finished": ("✓", "$success"), "failed": ("✗", "$error")}.get(job.status, ("‖", "$warning"))
+        return assemble([(f"{job.title} {mark}", style)])
+
+    def action_show(self, name: str) -> None:
+        """Go to a screen."""
+        if len(self.screen_stack) == 1 and self.current_mode != name:
+            self.switch_mode(name)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Yield what the palette offers: screens, what the app does, and every command of the command line."""
+        for number, (name, title) in enumerate(NAMES, start=1):
+            yield SystemCommand(f"Go to {title}", f"Screen {number}", lambda name=name: self.action_show(name))
+        yield SystemCommand("Open project", "Another project, or a new one", self.action_projects)
+        yield SystemCommand("Theme", "Dark, light, high contrast or no colour", self.action_themes)
+        yield SystemCommand("Log", "What the job at work writes", self.action_log)
+        yield SystemCommand("Help", "All keys", self.action_help)
+        yield SystemCommand("Save picture", "The screen as an SVG file", self.action_picture)
+        for command in self.catalogue.commands:
+            yield SystemCommand(
+                command.name, command.summary, lambda command=command: spawn(self, partial(self.offer, command))
+            )
+        yield SystemCommand("Quit", "Leave the app", self.action_leave)
+
+    async def offer(
+        self, command: Command, values: dict[str, str] | None = None, *, estimate: str = "", start: bool = False
+    ) -> Job | None:
+        """Show a command's form and start what comes of it; returns the job, or None."""
+        given = dict(values or {})
+        if command.parameter("project") is not None:
+            given.setdefault("project", self.project_argument)
+        form = Form(command, given, defaults=self._defaults(), estimate=estimate, start=start)
+        arguments = await self.push_screen_wait(form)
+        return None if arguments is None else self.launch(arguments, command.name)
+
+    def launch(self, arguments: list[str], title: str, *, program: tuple[str, ...] = ()) -> Job:
+        """Put a command into the queue and tell of it."""
+        job = self.jobs.add(arguments, title, program=program, place=str(self._path))
+        if job.status == "waiting":
+            self.notify(f"{title} waits for what runs now.", title="Queued", markup=False)
+        return job
+
+    async def estimate(self, task: str) -> str:
+        """Return how long an item of the task took before, in words; nothing where nobody knows."""
+        try:
+            found = await self.reader.slow.ask(pace.pace, task)
+        except (AugtuiError, sqlite3.Error):
+            return ""
+        if found is None:
+            return "How long it takes shows with the first results: no run of this step was measured here yet."
+        hour = 3600 / found.seconds
+        return (
+            f"Run {found.run} took {1000 * found.seconds:,.0f} ms a record here:"
+            f" 1,000 records in {duration(1000 * found.seconds)}, {hour:,.0f} an hour."
+        )
+
+    def choose_step(self) -> None:
+        """Choose a step, fill its form, start it."""
+        spawn(self, self._choose_step)
+
+    async def _choose_step(self) -> None:
+        names = [name for name in steps.steps(self.catalogue) if self.catalogue.get(name) is not None]
+        options = [(name, f"{name:<14} {command.summary}") for name in names if (command := self.catalogue.get(name))]
+        chosen = await self.push_screen_wait(Choice("Run step", options))
+        command = None if chosen is None else self.catalogue.get(chosen)
+        if command is not None:
+            await self.offer_step(command, Filter())
+
+    async def offer_step(self, command: Command, wanted: Filter) -> None:
+        """Offer a step on the records that a filter lists, with an estimate; show the batch if it starts."""
+        estimate = await self.estimate(command.name)
+        values: dict[str, str] = {}
+        file = command.parameter("file")
+        if file is not None and file.required:
+            path, count = await self.reader.slow.ask(selection.write, wanted, self.reader.slow.attached)
+            if path is not None:
+                values["file"] = str(path)
+                what = "the records listed" if wanted else "all records of the project"
+                estimate = f"The file holds {what}: {count:,}. {estimate}"
+        if await self.offer(command, values, estimate=estimate) is not None:
+            self.action_show("batch")
+
+    def take_up(self, run: RunRow) -> None:
+        """Go on with an interrupted run: by the command that this app began it with, or by its own settings."""
+        resume = self.catalogue.get("runs resume")
+        if resume is not None:
+            argument = resume.parameters[0].name
+            values: dict[str, str | bool | None] = {argument: str(run.id), "project": self.project_argument}
+            self.launch(resume.arguments(values), run.task)
+            self.action_show("batch")
+            return
+        begun = self.preferences.get("runs", {}).get(f"{self._path}#{run.id}")
+        if isinstance(begun, list):
+            self.launch([str(word) for word in begun], run.task)
+            self.action_show("batch")
+            return
+        command = self.catalogue.get(run.task)
+        if command is None:
+            self.notify(f"This augtui has no command {visible(run.task)}.", severity="warning", markup=False)
+            return
+        known = {name: str(value) for name, value in run.config.items() if command.parameter(name) is not None}
+        known.pop("model", None)
+        spawn(self, partial(self.offer, command, {**known, "file": run.source}))
+
+    def open(self, name: str) -> None:
+        """Open another project; it is made if there is none of that name."""
+        try:
+            path = projects.locate(name)
+        except AugtuiError as error:
+            self.complain(error)
+            return
+        self.reader.close()
+        self._path = path
+        self.reader = Reader(path)
+        for stack in self._screen_stacks.values():
+            for screen in stack:
+                if isinstance(screen, Workbench):
+                    screen.project_changed()
+
+    def complain(self, error: Exception, title: str = "") -> None:
+        """Tell of an error, and what to do next."""
+        message = error.message if isinstance(error, AugtuiError) else f"{type(error).__name__}: {error}"
+        hint = error.hint if isinstance(error, AugtuiError) else None
+        text = visible(message) + (f"\n{visible(hint)}" if hint else "")
+        self.notify(text, title=title, severity="error", timeout=10, markup=False)
+
+    async def action_projects(self) -> None:
+        """Choose a project."""
+        spawn(self, self._choose_project)
+
+    async def _choose_project(self) -> None:
+        files = projects.list_projects()
+        options: list[tuple[str, str]] = [("new", "+ new project")]
+        options += [(f"/{file.name}", f"{file.name}  {file.bytes / 1e6:,.1f} MB") for file in files]
+        chosen = await self.push_screen_wait(Choice("Projects", options, chosen=f"/{self.project_name}"))
+        if chosen is None:
+            return
+        if chosen == "new":
+            name = await self.push_screen_wait(Prompt("New project", placeholder="letters, digits, . _ -"))
+            if name:
+                self.open(name)
+            return
+        self.open(chosen[1:])
+
+    def action_themes(self) -> None:
+        """Choose a look; each is shown as the cursor passes it."""
+        spawn(self, self._choose_theme)
+
+    async def _choose_theme(self) -> None:
+        from augtui.tui.screens.looks import Looks
+
+        chosen = await self.push_screen_wait(Looks(self.theme))
+        if chosen is not None:
+            self.preferences["theme"] = chosen
+            preferences.write(self.preferences)
+
+    def action_help(self) -> None:
+        """Show all keys."""
+        if not isinstance(self.screen, Help):
+            self.push_screen(Help())
+
+    def action_jump(self) -> None:
+        """Go to a part of the screen by its letter."""
+        from augtui.tui.screens.jump import Jump
+
+        def go(target: Widget | None) -> None:
+            if target is not None:
+                target.focus()
+
+        if len(self.screen_stack) == 1:
+            self.push_screen(Jump([widget for widget in self.screen.focus_chain if widget.region.height]), go)
+
+    def action_log(self) -> None:
+        """Show what the job at work writes."""
+        job = self.jobs.current
+        lines = [] if job is None else [job.command, "", *job.last_words(400), *job.output]
+        self.push_screen(Reading("Log", plain("\n".join(lines) or "No job has run yet.")))
+
+    def action_picture(self) -> None:
+        """Save the screen as an SVG file in the current folder."""
+        self.notify(f"Saved {visible(self.save_screenshot(path=str(Path.cwd())))}", markup=False)
+
+    def action_leave(self) -> None:
+        """Leave; ask first where work is under way."""
+        spawn(self, self._leave)
+
+    async def action_quit(self) -> None:
+        """Leave; ask first where work is under way."""
+        self.action_leave()
+
+    async def _leave(self) -> None:
+        if self.jobs.live or self.jobs.waiting:
+            text = "Work is under way. What is done is saved; the rest can be taken up again."
+            if not await self.push_screen_wait(Question("Quit", text, yes="Stop and quit", no="Stay")):
+                return
+            await self.jobs.close()
+        self.reader.close()
+        self.exit(0)
+
+    def _defaults(self) -> dict[str, str]:
+        values = self.settings.model_dump()
+        return {name: str(value) for name, value in values.items() if value is not None}
+
+    def _begun(self, job: Job) -> None:
+        """Remember the command of a run, by which it can be taken up after a death of the app."""
+        known = self.preferences.setdefault("runs", {})
+        known.pop(name := f"{job.place}#{job.run}", None)
+        known[name] = job.arguments
+        for old in list(known)[:-REMEMBERED_RUNS]:
+            del known[old]
+        preferences.write(self.preferences)
+
+    def _ended(self, job: Job) -> None:
+        """Tell that a job has ended, and what to do next."""
+        self.bell()
+        if job.status == "finished":
+            self.notify(_outcome(job), title=f"{job.title} finished", markup=False)
+        elif job.status == "failed":
+            words = "\n".join(job.last_words(3)) or f"exit code {job.code}"
+            self.notify(f"{words}\n^l shows the log.", title=f"{job.title} failed", severity="error", markup=False)
+        for stack in self._screen_stacks.values():
+            for screen in stack:
+                if isinstance(screen, Workbench):
+                    screen.refresh_body()
+        if job.output and job.code == 0 and not job.summary:
+            self.push_screen(Reading(job.title, plain("\n".join(job.output))))
+
+
+def _outcome(job: Job) -> str:
+    counts = job.counts
+    if not counts:
+        return "Done."
+    kept = f", {counts['kept_original']:,} kept as they were" if counts.get("kept_original") else ""
+    return f"{counts.get('accepted', 0):,} accepted{kept}, {counts.get('failed', 0):,} failed. 3 reviews them."
+
+
+def run(catalogue: Catalogue, *, project: str | None = None, screen: str | None = None) -> int:
+    """Run the app until it is left; returns the exit code. Raises UsageError for an unknown screen or project name."""
+    if screen is not None and screen not in dict(NAMES):
+        raise UsageError(f"there is no screen {screen!r}", hint=f"One of: {', '.join(dict(NAMES))}")
+    settings = load(project=project)
+    app = Workshop(catalogue, project=settings.project, screen=screen, settings=settings)
+    code = app.run()
+    return app.return_code or int(code or 0)

@@ -1,0 +1,126 @@
+"""The app's looks: dark, light, high contrast, and one without any colour."""
+
+from __future__ import annotations
+
+from textual.theme import Theme
+
+DARK = Theme(
+    name="augtui-dark",
+    primary="#7aa2c7",
+    secondary="#8f9fb3",
+    accent="#e0b074",
+    success="#8dbf8b",
+    warning="#d9b36c",
+    error="#d98880",
+    foreground="#d5d9df",
+    background="#14171c",
+    surface="#191d23",
+    panel="#20252d",
+    boost="#262c35",
+    dark=True,
+    variables={
+        "border": "#3a424e",
+        "border-blurred": "#2a303a",
+        "footer-background": "#191d23",
+        "footer-key-foreground": "#e0b074",
+        "footer-description-foreground": "#8f9aa8",
+        "input-selection-background": "#7aa2c7 35%",
+        "block-cursor-background": "#2f4257",
+        "block-cursor-foreground": "#ffffff",
+        "block-cursor-text-style": "none",
+        "scrollbar": "#333b46",
+        "scrollbar-background": "#191d23",
+        "muted": "#8590a0",
+    },
+)
+
+LIGHT = Theme(
+    name="augtui-light",
+    primary="#2f6690",
+    secondary="#5b6b7c",
+    accent="#9a5b13",
+    success="#2f7d3b",
+    warning="#8a6100",
+    error="#b3372c",
+    foreground="#22272e",
+    background="#f7f7f4",
+    surface="#f0f0ec",
+    panel="#e7e8e4",
+    boost="#dfe1dd",
+    dark=False,
+    variables={
+        "border": "#b9beb9",
+        "border-blurred": "#d3d6d1",
+        "footer-background": "#ecece7",
+        "footer-key-foreground": "#9a5b13",
+        "footer-description-foreground": "#5c6570",
+        "input-selection-background": "#2f6690 25%",
+        "block-cursor-background": "#cfdfec",
+        "block-cursor-foreground": "#10151a",
+        "block-cursor-text-style": "none",
+        "scrollbar": "#c3c8c3",
+        "scrollbar-background": "#ecece7",
+        "muted": "#646d78",
+    },
+)
+
+CONTRAST = Theme(
+    name="augtui-contrast",
+    primary="#6fd3ff",
+    secondary="#ffffff",
+    accent="#ffd84d",
+    success="#7dff8a",
+    warning="#ffd84d",
+    error="#ff8a80",
+    foreground="#ffffff",
+    background="#000000",
+    surface="#000000",
+    panel="#101010",
+    boost="#1a1a1a",
+    dark=True,
+    variables={
+        "border": "#ffffff",
+        "border-blurred": "#9a9a9a",
+        "footer-background": "#000000",
+        "footer-key-foreground": "#ffd84d",
+        "footer-description-foreground": "#ffffff",
+        "block-cursor-background": "#ffd84d",
+        "block-cursor-foreground": "#000000",
+        "block-cursor-text-style": "bold",
+        "scrollbar": "#ffffff",
+        "scrollbar-background": "#202020",
+        "muted": "#d0d0d0",
+    },
+)
+
+PLAIN = Theme(
+    name="augtui-plain",
+    primary="#e4e4e4",
+    secondary="#b2b2b2",
+    accent="#ffffff",
+    success="#e4e4e4",
+    warning="#e4e4e4",
+    error="#ffffff",
+    foreground="#d0d0d0",
+    background="#121212",
+    surface="#161616",
+    panel="#1c1c1c",
+    boost="#262626",
+    dark=True,
+    variables={
+        "border": "#5a5a5a",
+        "border-blurred": "#3a3a3a",
+        "footer-background": "#161616",
+        "footer-key-foreground": "#ffffff",
+        "footer-description-foreground": "#a8a8a8",
+        "block-cursor-background": "#d0d0d0",
+        "block-cursor-foreground": "#121212",
+        "block-cursor-text-style": "bold",
+        "scrollbar": "#4a4a4a",
+        "scrollbar-background": "#1c1c1c",
+        "muted": "#9a9a9a",
+    },
+)
+
+THEMES = (DARK, LIGHT, CONTRAST, PLAIN)
+DEFAULT = DARK.name
