@@ -64,6 +64,7 @@ class Sieve:
         self._outputs = [output for output in outputs if output is not None]
         require_outputs(self._outputs)
         self._stack = ExitStack()
+        self._read = False
         self._lines, self._ids = array("q"), list[str | int | None]()
         self._started = time.monotonic()
 
@@ -87,7 +88,7 @@ class Sieve:
 
     def rows(self) -> Iterator[tuple[Record, dict[str, Any]]]:
         """Yield the records with their rows; what is no record is kept for the summary, the first time."""
-        first = not self._lines
+        first, self._read = not self._read, True
         found = originals.records(self.source, field=self._field, format=self._format, limit=self._limit)
         for number, (record, row) in enumerate(found):
             if number % TELL_EVERY == 0:

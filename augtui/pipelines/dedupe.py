@@ -7,7 +7,8 @@ names that record (the earliest) and how like it is.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from augtui.domain.records import Record
@@ -52,16 +53,24 @@ def decide(
     if method not in METHODS:
         raise UsageError(f"there is no method {method!r}", hint="methods: " + ", ".join(METHODS))
     require_threshold(threshold)
-    positions: list[int] = []
-    texts: list[str] = []
+    if method == "embedding" and embed is None:
+        raise UsageError("the embedding method needs a model")
+    positions = array("q")
     count = 0
-    for count, record in enumerate(records, start=1):
-        text = text_of(record, on)
-        if text is not None:
-            positions.append(count - 1)
-            texts.append(text)
+
+    def texts() -> Iterator[str]:
+        """Yield what is looked at of each record, which can be forgotten then."""
+        nonlocal count
+        for record in records:
+            text = text_of(record, on)
+            if text is not None:
+                positions.append(count)
+                yield text
+            count += 1
+
+    every = _found(texts(), method, threshold, embed, progress)
     decisions = [KEPT] * count
-    for place, found in enumerate(_found(texts, method, threshold, embed, progress)):
+    for place, found in enumerate(every):
         if found is not None:
             of, similarity = found
             detail = {"of": positions[of], "similarity": round(similarity, 6), "method": method}
@@ -70,7 +79,9 @@ def decide(
     return decisions
 
 
-def _found(texts: list[str], method: Method, threshold: float, embed: Embed | None, see: Progress) -> Sequence[_Found]:
+def _found(
+    texts: Iterator[str], method: Method, threshold: float, embed: Embed | None, see: Progress
+) -> Sequence[_Found]:
     match method:
         case "exact":
             return _exact(texts)
@@ -79,9 +90,8 @@ def _found(texts: list[str], method: Method, threshold: float, embed: Embed | No
         case "minhash":
             return _minhash(texts, threshold, see)
         case "embedding":
-            if embed is None:
-                raise UsageError("the embedding method needs a model")
-            return _embedding(embed(texts), threshold, see)
+            assert embed is not None
+            return _embedding(embed(list(texts)), threshold, see)
 
 
 def normal(text: str) -> str:
@@ -89,7 +99,7 @@ def normal(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def _exact(texts: list[str]) -> list[_Found]:
+def _exact(texts: Iterable[str]) -> list[_Found]:
     first: dict[str, int] = {}
     found: list[_Found] = []
     for place, text in enumerate(texts):
@@ -98,7 +108,7 @@ def _exact(texts: list[str]) -> list[_Found]:
     return found
 
 
-def _rouge_l(texts: list[str], threshold: float, see: Progress) -> list[_Found]:
+def _rouge_l(texts: Iterable[str], threshold: float, see: Progress) -> list[_Found]:
     from augtui.metrics.rouge_join import RougeJoin
     from augtui.metrics.token_table import Numbering, distinct
 
@@ -134,7 +144,7 @@ def _spread(found: list[_Found], firsts: Ints, places: Ints) -> list[_Found]:
     return spread
 
 
-def _minhash(texts: list[str], threshold: float, see: Progress) -> list[_Found]:
+def _minhash(texts: Iterable[str], threshold: float, see: Progress) -> list[_Found]:
     from augtui.metrics import minhash
     from augtui.metrics.token_table import Numbering, distinct
 

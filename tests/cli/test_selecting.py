@@ -224,3 +224,13 @@ def test_a_signal_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) 
         running.wait(30)
     assert running.returncode in (130, -number)
     assert sorted(tmp_path.iterdir()) == [pipe]
+
+
+def test_a_file_without_any_record_is_no_failure_of_the_whole(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"instruction": ""}\n' * 3)
+    for command in ("dedupe", "balance", "check"):
+        done = augtui(command, "--file", file, "--json")
+        assert (done.returncode, done.stdout) == (4, b"")
+        summary = json.loads(done.stderr.splitlines()[-1])
+        assert (summary["total"], summary["quarantined"]) == (0, 3)

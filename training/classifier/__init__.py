@@ -1,1 +1,1 @@
-"""The small task classifier: prompts labelled by hand, and the training of a linear model on them."""
+"""The small task classifier: labelled prompts, and the training of a linear model on them."""

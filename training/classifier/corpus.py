@@ -46,6 +46,7 @@ HELD_OUT = {
     "alpaca_zh": "collect/alpaca_zh_demo.json",
     "blind_en": "collect/alpaca_cleaned_1000.json",
     "blind_zh": "collect/alpaca_zh_demo.json",
+    "seen_zh": "collect/alpaca_zh_demo.json",
 }
 """Label file -> data file that the classifier is tested on and never trained on."""
 BLIND = ("blind_en", "blind_zh")
@@ -68,10 +69,14 @@ def labels(name: str) -> dict[int, str]:
     return found
 
 
+WRITTEN = ("examples.txt", "more.txt")
+
+
 def written() -> Iterator[Labelled]:
     """Yield the prompts that were written for this project."""
     label = ""
-    for line in (HERE / "examples.txt").read_text("utf-8").splitlines():
+    lines = [line for name in WRITTEN for line in (HERE / name).read_text("utf-8").splitlines()]
+    for line in lines:
         if heading := re.fullmatch(r"\[(.+)\]", line):
             label = heading.group(1)
             if label not in CLASSES:
