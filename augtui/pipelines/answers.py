@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from augtui.domain.records import history
-from augtui.pipelines import turns
+from augtui.pipelines import jsontext, turns
 from augtui.pipelines.layout import Found, Layout, is_blank
 from augtui.pipelines.turns import Pair, Turn
 
@@ -88,6 +89,11 @@ def take_context(found: Found, layout: Layout) -> None:
             found.extra.setdefault("system", value)
     if layout.history is None or (value := found.extra.get(layout.history)) is None:
         return
+    if isinstance(value, str):  # as augtui's own JSON lines have it
+        value = _parsed(value)
+        if value is None:
+            return
+        found.extra[layout.history] = value
     if spoken := turns.of(value):
         pairs = [pair for pair in turns.pairs(spoken) if pair.response is not None]
         del found.extra[layout.history]
@@ -97,6 +103,16 @@ def take_context(found: Found, layout: Layout) -> None:
         del found.extra[layout.history]
         if value:
             found.extra["history"] = value
+
+
+def _parsed(text: str) -> Any:
+    """Return the list that a text of JSON holds, [] for an empty one, None for any other text."""
+    if not text:
+        return []
+    with suppress(jsontext.Refused):
+        value = jsontext.parse(text) if text.startswith("[") else None
+        return value if isinstance(value, list) else None
+    return None
 
 
 def said(row: Mapping[str, Any], layout: Layout) -> tuple[str, list[Turn]] | None:

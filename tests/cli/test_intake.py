@@ -44,11 +44,11 @@ def test_from_a_file_to_a_training_set(file: Path, tmp_path: Path) -> None:
     listed = augtui("records", "-p", "demo", "--limit", "3")
     assert len(listed.stdout.splitlines()) == 3
     assert b"and 17 more" in listed.stderr
-    found = lines(augtui("records", "-p", "demo", "--search", "number 7", "--json").stdout)
-    assert [row["instruction"] for row in found] == ["Write about the number 7."]
+    found = lines(augtui("records", "-p", "demo", "--search", "number 12", "--json").stdout)
+    assert [row["instruction"] for row in found] == ["Write about the number 12."]
     shown = augtui("records", "show", found[0]["id"][:8], "-p", "demo", "--json")
     (whole,) = lines(shown.stdout)
-    assert (whole["response"], whole["sources"][0]["id"], whole["sources"][0]["line"]) == ("It is 7.", "r7", 8)
+    assert (whole["response"], whole["sources"][0]["id"], whole["sources"][0]["line"]) == ("It is 12.", "r12", 13)
     out = tmp_path / "out.jsonl"
     done = augtui("export", "-p", "demo", "--as", "trl-sft", "-o", out, "--validation", "0.1", "--json")
     assert done.returncode == 0, done.stderr
@@ -105,7 +105,7 @@ def test_lines_that_are_none_are_told_by_number(tmp_path: Path) -> None:
         (["export", "--as", "jsonl", "--file", "a", "-p", "b"], b"do not go together"),
         (["export", "--as", "jsonl", "--file", "a", "--state", "accepted"], b"filters"),
         (["records", "-p", "nowhere"], b"There is no project nowhere"),
-        (["project", "new", "../x y"], b"There is no folder"),
+        (["project", "new", "nowhere/x"], b"There is no folder"),
         (["project", "new", "a b"], b"not a project's name"),
     ],
     ids=str,

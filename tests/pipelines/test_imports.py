@@ -177,7 +177,7 @@ def test_a_full_disk_loses_nothing_and_the_import_goes_on(tmp_path: Path, monkey
             run_import(project, path)
         kept = dataset.count(project)
         assert 0 < kept < 1000
-        assert kept % 50 == 0
+        assert kept in (*range(0, 500, 50), *range(499, 1000, 50))  # whole batches, in one of which a line is broken
         assert project.integrity() == []
         project.conn.execute("PRAGMA max_page_count=1000000")
         summary = run_import(project, path)

@@ -114,6 +114,13 @@ def record(row: TrainingRow) -> dict[str, Any]:
     }
 
 
+def flat(row: TrainingRow) -> dict[str, Any]:
+    """Return a `record` of texts alone, for tables and for JSON lines: the history as JSON, or ""."""
+    line = record(row)
+    line["history"] = json.dumps(line["history"], ensure_ascii=False) if line["history"] else ""
+    return line
+
+
 def _answer(row: TrainingRow) -> str:
     if row.response is None or not row.response.strip():
         raise LeftOut(NO_RESPONSE)
@@ -144,8 +151,8 @@ FORMATS: Final[dict[str, Format]] = {
         Format("trl-sft-chat", "jsonl", _trl_sft_chat, "the same as messages, so that the chat template is applied"),
         Format("trl-dpo", "jsonl", _trl_dpo, "JSON lines of prompt, chosen, rejected (TRL's DPOTrainer)"),
         Format("trl-dpo-chat", "jsonl", _trl_dpo_chat, "the same as messages"),
-        Format("jsonl", "jsonl", record, "JSON lines with all that augtui knows"),
-        Format("csv", "csv", record, "the same as a table that is safe to open in a spreadsheet"),
+        Format("jsonl", "jsonl", flat, "JSON lines with all that augtui knows"),
+        Format("csv", "csv", flat, "the same as a table that is safe to open in a spreadsheet"),
         Format("parquet", "parquet", record, "the same as Parquet"),
         Format("hf-dataset", "folder", record, "a Hugging Face data set: a folder with Parquet files and a card"),
     )
@@ -159,9 +166,3 @@ def named(name: str) -> Format:
     if name not in FORMATS:
         raise UsageError(f"unknown format {name!r}", hint="formats: " + ", ".join(FORMATS))
     return FORMATS[name]
-
-
-def flat(line: Mapping[str, Any]) -> dict[str, str]:
-    """Return a `record` for a table: the history as JSON, nothing as an empty cell."""
-    history = json.dumps(line["history"], ensure_ascii=False) if line["history"] else ""
-    return {name: history if name == "history" else line[name] for name in COLUMNS}

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 from augtui.errors import OutputError
 from augtui.pipelines.export import WholeFile
-from augtui.pipelines.exports.formats import COLUMNS, Container, flat
+from augtui.pipelines.exports.formats import COLUMNS, Container
 from augtui.pipelines.formula import escaped
 
 PARQUET_ROWS: Final = 1_000
@@ -77,7 +77,7 @@ class _Csv:
         self._writer.writerow(COLUMNS)
 
     def add(self, line: Mapping[str, Any]) -> None:
-        self._writer.writerow([escaped(cell) for cell in flat(line).values()])
+        self._writer.writerow([escaped(cell) for cell in line.values()])
         if self._text.tell() >= 64 * 1024:
             self._flush()
 

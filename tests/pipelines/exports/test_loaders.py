@@ -45,6 +45,9 @@ def exported(project: Project, tmp_path: Path) -> dict[str, Path]:
 
 def load(kind: str, path: Path, tmp_path: Path) -> Any:
     files = {"train": str(path), "validation": str(writer.validation_path(path))}
+    if kind == "csv":  # which has no types: a column that is empty in one file would be one of numbers there
+        texts = datasets.Features({name: datasets.Value("string") for name in formats.COLUMNS})
+        return datasets.load_dataset(kind, data_files=files, features=texts, cache_dir=str(tmp_path / "cache"))
     return datasets.load_dataset(kind, data_files=files, cache_dir=str(tmp_path / "cache"))
 
 
@@ -132,7 +135,7 @@ def test_our_own_importer_reads_every_format_back(project: Project, exported: di
                 continue
             assert row.response == original.response, format
             assert (row.system, row.history) == (original.system, original.history), format
-            if made.shape is formats.record:
+            if made.shape in (formats.record, formats.flat):
                 assert row == original, format
 
 
