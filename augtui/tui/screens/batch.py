@@ -149,7 +149,7 @@ class Batch(Workbench):
                         (f"{mark} ", style),
                         f"{job.title:<12}",
                         (f"{job.status:<10}{share:>15}  {duration(job.elapsed_s()):>8}  ", "$foreground-muted"),
-                        (excerpt(job.command, 200), "$foreground-muted"),
+                        (excerpt(job.command, max(10, self.size.width - 58)), "$foreground-muted"),
                     ]
                 )
             )
