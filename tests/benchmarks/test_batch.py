@@ -41,7 +41,9 @@ def folder(tmp_path: Path) -> Path:
 def comparison(work: Workload, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Comparison:
     info = ModelInfo("tiny", 1, 1, 2048, 2048, 1)
     monkeypatch.setattr(engine, "facts", lambda work: Facts(info, 57, 28, 100))
-    options = argparse.Namespace(llama_cpp=folder, server_arguments="", slots=[4], limits=list(limit.VARIANTS))
+    options = argparse.Namespace(
+        llama_cpp=folder, server_arguments="", slots=[4], limits=list(limit.VARIANTS), loop_prompts=None
+    )
     return Comparison(work, options, ["a", "b", "c", "d"])
 
 
