@@ -222,7 +222,9 @@ def _llama3_factors(config: Config) -> dict[str, NDArray[np.float32]]:
     original = size(rope, "original_max_position_embeddings")
     if low == high:
         raise ConversionError("config.json: low_freq_factor and high_freq_factor are the same")
-    frequencies = np.float32(1) / base ** (np.arange(0, head, 2, dtype=np.float32) / np.float32(head))
+    exponents = np.arange(0, head, 2, dtype=np.float32) / np.float32(head)
+    # Powers of float32 differ between libraries in the last bit: the rounded exact one is the nearest to all.
+    frequencies = np.float32(1) / np.power(np.float64(base), exponents.astype(np.float64)).astype(np.float32)
     wavelengths = np.float32(2 * np.pi) / frequencies
     smooth = (np.float32(original) / wavelengths - np.float32(low)) / np.float32(high - low)
     between = np.float32(1) / ((1 - smooth) / np.float32(factor) + smooth)
