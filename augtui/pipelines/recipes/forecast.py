@@ -172,6 +172,9 @@ def _making(
 ) -> tuple[StepForecast, _State]:
     settings, model = stage.settings(), stage.model()
     items = _items(step, stage, state)
+    if not items:
+        after = _after(step, state, 0, 0)
+        return _plain(step, state, after.count), after
     left = items - _settled(workshop, stage, state)
     rate = _rate(workshop, step, stage, state, trial)
     prompt, completion = round(left * rate.prompt_tokens), round(left * rate.completion_tokens)

@@ -39,6 +39,7 @@ def test_a_local_model_is_tried_on_a_few_records_and_nothing_is_kept(project: Pr
     assert found["expand"].completion_tokens > 0
     assert found["expand"].seconds is not None
     assert found["respond"].items == 0, "nobody is named that could write responses"
+    assert found["respond"].seconds == 0
     assert found["refine"].items == found["expand"].out
     assert found["dedupe"].basis == "no model"
     assert project.read("SELECT COUNT(*) FROM records")[0][0] == 0
