@@ -48,7 +48,7 @@ class Workshop(App[int]):
 
     TITLE = "augtui"
     CSS_PATH = "augtui.tcss"
-    MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = {  # type: ignore[assignment]
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = {
         name: partial(_screen, name) for name, _ in NAMES
     }
     BINDINGS: ClassVar[list[BindingType]] = [
