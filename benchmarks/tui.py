@@ -135,15 +135,22 @@ def measure(records: int, keys: int, starts: int) -> dict[str, Any]:
             screen.drain(2.0)
             result["idle"] = percentiles([_press(screen, number) for number in range(keys)])
             result["rss_mb"] = round(screen.rss_bytes() / 1e6, 1)
+            print(json.dumps(result), file=sys.stderr, flush=True)
             # 32 slots generate: the example, many times over, by the default model.
             file = Path(home) / "prompts.txt"
             file.write_text("".join(f"Describe station number {n} for a guide book\n" for n in range(20_000)))
-            screen.key(b"\x10")
-            screen.drain(1.0)
-            os.write(screen._end, b"refine\r")
-            screen.drain(2.0)
-            os.write(screen._end, str(file).encode() + b"\x13")
-            screen.until(rb"accepted|starting")
+            for keys, answer in (
+                (b"\x10", rb"Search"),
+                (b"refine", rb"Rewrite"),
+                (b"\r", rb"augtui refine"),
+                (str(file).encode(), rb"prompts\.txt"),
+            ):
+                screen.drain(0.5)
+                os.write(screen._end, keys)
+                screen.until(answer)
+            screen.drain(0.5)
+            os.write(screen._end, b"\x13")
+            screen.until(rb"refine.{0,80}\xe2\x97\x8f")
             time.sleep(15)
             screen.drain(0.3)
             os.write(screen._end, b"1")
