@@ -82,19 +82,21 @@ class Screen:
 
 
 def fill(records: int) -> None:
-    """Make the project `million`."""
-    from augtui.domain.records import Record
-    from augtui.store import dataset
+    """Make the project `million`; its records are written by SQL alone, their names are numbers."""
     from augtui.store.projects import open_project
 
-    texts = (
-        "Describe station {} for a guide book",
-        "Solve for x: {}x = 42",
-        "请介绍第{}个车站的历史",
-        "Plan trip {} by train",
-    )
-    with open_project("million") as project:
-        dataset.add_records(project, (Record(texts[n % 4].format(n)) for n in range(records)))
+    with open_project("million") as project, project.write() as conn:
+        conn.execute(
+            """WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?)
+               INSERT INTO records(id, instruction, origin, created_at)
+               SELECT printf('%024x', i), CASE i % 4
+                   WHEN 0 THEN 'Describe station ' || i || ' for a guide book, with its history and its surroundings'
+                   WHEN 1 THEN 'Solve for x: ' || i || 'x = 42, and explain each step as for a beginner'
+                   WHEN 2 THEN '请介绍第' || i || '个车站的历史，以及它周围的风景'
+                   ELSE 'Plan trip ' || i || ' by train for a family with two children' END,
+               'imported', '2026-01-01T00:00:00.000Z' FROM n""",
+            (records,),
+        )
 
 
 def percentiles(seconds: list[float]) -> dict[str, float]:
@@ -122,7 +124,7 @@ def measure(records: int, keys: int, starts: int) -> dict[str, Any]:
             screen = Screen(command, environment)
             try:
                 paints.append(screen.until(rb"Pipeline"))
-                shown.append(screen.until(rb"station 0 for|Solve for x: 1x"))
+                shown.append(screen.until(rb"station 0 for"))
             finally:
                 screen.close()
         result["first_paint_s"] = [round(value, 3) for value in paints]
@@ -133,15 +135,22 @@ def measure(records: int, keys: int, starts: int) -> dict[str, Any]:
             screen.drain(2.0)
             result["idle"] = percentiles([_press(screen, number) for number in range(keys)])
             result["rss_mb"] = round(screen.rss_bytes() / 1e6, 1)
+            print(json.dumps(result), file=sys.stderr, flush=True)
             # 32 slots generate: the example, many times over, by the default model.
             file = Path(home) / "prompts.txt"
             file.write_text("".join(f"Describe station number {n} for a guide book\n" for n in range(20_000)))
-            screen.key(b"\x10")
-            screen.drain(1.0)
-            os.write(screen._end, b"refine\r")
-            screen.drain(2.0)
-            os.write(screen._end, str(file).encode() + b"\x13")
-            screen.until(rb"accepted|starting")
+            for keys, answer in (
+                (b"\x10", rb"Search"),
+                (b"refine", rb"Rewrite"),
+                (b"\r", rb"augtui refine"),
+                (str(file).encode(), rb"prompts\.txt"),
+            ):
+                screen.drain(0.5)
+                os.write(screen._end, keys)
+                screen.until(answer)
+            screen.drain(0.5)
+            os.write(screen._end, b"\x13")
+            screen.until(rb"refine.{0,80}\xe2\x97\x8f")
             time.sleep(15)
             screen.drain(0.3)
             os.write(screen._end, b"1")

@@ -43,9 +43,9 @@ def diff(old: str, new: str) -> list[Part]:
     operations = Indel.opcodes(before[:LONGEST], after[:LONGEST])
     parts: list[Part] = []
     removed, added = "", ""
-    for tag, old_start, old_end, new_start, new_end in operations:
-        if tag == "equal":
-            same = "".join(before[old_start:old_end])
+    for step in operations:
+        if step.tag == "equal":
+            same = "".join(before[step.src_start : step.src_end])
             if same.isspace() and "\n" not in same and (removed or added):
                 removed, added = removed + same, added + same
                 continue
@@ -53,8 +53,8 @@ def diff(old: str, new: str) -> list[Part]:
             removed = added = ""
             parts.append(Part("same", same))
         else:
-            removed += "".join(before[old_start:old_end])
-            added += "".join(after[new_start:new_end])
+            removed += "".join(before[step.src_start : step.src_end])
+            added += "".join(after[step.dest_start : step.dest_end])
     removed, added = removed + "".join(before[LONGEST:]), added + "".join(after[LONGEST:])
     parts.extend(_changes(removed, added))
     return parts

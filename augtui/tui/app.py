@@ -48,9 +48,7 @@ class Workshop(App[int]):
 
     TITLE = "augtui"
     CSS_PATH = "augtui.tcss"
-    MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = {  # type: ignore[assignment]
-        name: partial(_screen, name) for name, _ in NAMES
-    }
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = {name: partial(_screen, name) for name, _ in NAMES}
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(str(number), f"show('{name}')", title, show=False, id=f"app.{name}")

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from augtui.domain.diff import diff, words
@@ -9,6 +9,7 @@ from augtui.domain.visible import restored, visible
 TEXTS = st.text(st.sampled_from("ab 中文。\n\x1b\u202e\t.,1") | st.characters(), max_size=60)
 
 
+@settings(deadline=None)
 @given(TEXTS, TEXTS)
 def test_both_texts_are_in_the_parts(old: str, new: str) -> None:
     parts = diff(old, new)
@@ -17,6 +18,7 @@ def test_both_texts_are_in_the_parts(old: str, new: str) -> None:
     assert all(part.text for part in parts)
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_equal_texts_have_no_difference(text: str) -> None:
     assert {part.kind for part in diff(text, text)} <= {"same"}
@@ -41,6 +43,7 @@ def test_long_texts_are_compared_in_time() -> None:
     assert "".join(part.text for part in parts if part.kind != "added") == old
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_a_text_that_was_shown_comes_back_as_it_was(text: str) -> None:
     symbols = set(visible(text, newline="\n")) - set(text)

@@ -236,7 +236,7 @@ async def _in_every_widget(texts: list[str]) -> tuple[int, list[str]]:
         refine = app.catalogue.get("refine")
         assert refine is not None
         for place in range(0, len(texts), 12):
-            part = texts[place : place + 12]
+            part = (texts + texts)[place : place + 12]
             app.action_show("batch")
             job = Job(
                 1, ["refine", "--file", part[0]], "refine", status="running", run=1, hears=True, started=0, ended=1
