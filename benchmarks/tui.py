@@ -139,14 +139,14 @@ def measure(records: int, keys: int, starts: int) -> dict[str, Any]:
             # 32 slots generate: the example, many times over, by the default model.
             file = Path(home) / "prompts.txt"
             file.write_text("".join(f"Describe station number {n} for a guide book\n" for n in range(20_000)))
-            for keys, answer in (
+            for typed, answer in (
                 (b"\x10", rb"Search"),
                 (b"refine", rb"Rewrite"),
                 (b"\r", rb"augtui refine"),
                 (str(file).encode(), rb"prompts\.txt"),
             ):
                 screen.drain(0.5)
-                os.write(screen._end, keys)
+                os.write(screen._end, typed)
                 screen.until(answer)
             screen.drain(0.5)
             os.write(screen._end, b"\x13")

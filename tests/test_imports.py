@@ -34,6 +34,7 @@ HEAVY = (
         ("augtui.engines.worker", ("rich", "sqlite_utils", "typer")),
         ("augtui.pipelines.augment", ("rich", "typer")),
         ("augtui.models.catalog", ("rich", "typer")),
+        ("augtui.tui.catalogue", ("rich", "typer", "pydantic", "sqlite_utils")),
     ],
 )
 def test_a_part_loads_only_what_it_needs(module: str, also_forbidden: tuple[str, ...]) -> None:

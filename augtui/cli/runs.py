@@ -31,7 +31,7 @@ def ls(project: options.Project = None, json: options.Json = False) -> None:
                 continue
             done = sum(counts.values()) - counts.get("pending", 0)
             typer.echo(
-                f"{run.id:>4}  {run.task:<7} {run.status:<11} {done:>7}/{sum(counts.values()):<7}"
+                f"{run.id:>4}  {excerpt(run.task, 12):<7} {run.status:<11} {done:>7}/{sum(counts.values()):<7}"
                 f" {run.updated_at[:16]}  {excerpt(run.source, 60)}"
             )
 
@@ -60,7 +60,7 @@ def show(number: Number, project: options.Project = None, json: options.Json = F
         for name, value in facts.items():
             typer.echo(f"{name:<14} {visible(str(value))}")
         for name, value in run.config.items():
-            typer.echo(f"  {name:<16} {visible(str(value))}")
+            typer.echo(f"  {visible(name):<16} {visible(str(value))}")
         for line in aside[:20]:
             typer.echo(f"line {line.line}: {visible(line.reason)}: {visible(line.excerpt)[:80]}")
         if len(aside) > 20:

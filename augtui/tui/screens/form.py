@@ -83,7 +83,7 @@ class Form(Dialog[list[str]]):
             elif parameter.choices:
                 widget = Select(
                     [(Content(choice), choice) for choice in parameter.choices],
-                    prompt=self._defaults.get(parameter.name, "default"),
+                    prompt=visible(self._defaults.get(parameter.name, "default")),
                     id=f"p-{parameter.name}",
                     compact=True,
                 )
@@ -92,7 +92,7 @@ class Form(Dialog[list[str]]):
             else:
                 widget = Input(
                     visible(value),
-                    placeholder=parameter.default or self._defaults.get(parameter.name, ""),
+                    placeholder=visible(parameter.default or self._defaults.get(parameter.name, "")),
                     id=f"p-{parameter.name}",
                     type={"integer": "integer", "number": "number"}.get(parameter.kind, "text"),  # type: ignore[arg-type]
                     compact=True,
