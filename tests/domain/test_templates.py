@@ -21,7 +21,6 @@ HASHES = {
     "pairs-card": "f5b7b84f",
     "judge-truthfulness": "31e2cc4c",
     "judge-detail": "b71488fa",
-    "pairs-bare": "1dee7b0f",
     "respond": "f33f0926",
     "translate": "45e235f3",
     "check": "8472cac1",
@@ -43,9 +42,9 @@ def test_our_own_prompts_have_no_table_and_are_pinned_too(name: str) -> None:
     assert template.version == f"{name}@{HASHES[name]}"
 
 
-def test_bare_headings_are_table_11_without_its_colons() -> None:
+def test_the_cards_headings_are_table_11_without_its_colons() -> None:
     pairs = [{"instruction": "a", "response": "b"}]
-    bare, printed = (templates.load(name).render(pairs=pairs) for name in ("pairs-bare", "pairs"))
+    bare, printed = (templates.load(name).render(pairs=pairs) for name in ("pairs-card", "pairs"))
     assert bare[0] == printed[0]
     assert bare[1].content == printed[1].content.replace(":\n", "\n").removesuffix(":")
 
