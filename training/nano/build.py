@@ -20,6 +20,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from importlib.resources import files
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -31,7 +32,7 @@ from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
 from training.data import TokenizedChats, tokenize_chats
 from training.nano.circuit import write_copy_circuit
-from training.nano.sources import FILES, Sources, load_sources
+from training.nano.sources import FILES, Sources, builtin_sources, load_sources
 from training.nano.teacher import stream
 from training.nano.tokenizer import train_tokenizer
 
@@ -48,12 +49,12 @@ TOKENIZER_CHATS, TOKENIZER_SENTENCES, TOKENIZER_SENTENCES_ZH = 16_000, 30_000, 2
 FILE_NAME = "augtui-nano-q8_0.gguf"
 
 
-def write_shard(data: Path, out: Path, seed: int, shard: int, count: int, more: str | None) -> Path:
+def write_shard(data: Path | None, out: Path, seed: int, shard: int, count: int, more: str | None) -> Path:
     """Write one part of the teacher's chats as JSON lines, unless it is there; returns its path."""
     path = out / f"chats-{shard:02}.jsonl"
     if path.exists():
         return path
-    sources = load_sources(data)
+    sources = builtin_sources() if data is None else load_sources(data)
     if more:
         sources = sources.with_own(Path(more))
     part = path.with_suffix(".part")
@@ -78,16 +79,21 @@ def tokenize_shard(shard: Path, tokenizer: Path) -> tuple[TokenizedChats, int]:
     return tokenize_chats(shard, AutoTokenizer.from_pretrained(tokenizer), MAX_LENGTH)
 
 
+def _digests(paths: list[Path]) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
 def write_tokens(options: argparse.Namespace, out: Path) -> None:
     """Make the chats, the tokenizer and the token arrays."""
-    tokenizer = options.tokenizer or out / "tokenizer"
+    tokenizer = options.tokenizer
     more = None if options.own is None else str(options.own)
     with ProcessPoolExecutor(options.processes, mp_context=get_context("spawn")) as pool:
         count = -(-options.chats // SHARDS)
         made = [pool.submit(write_shard, options.data, out, options.seed, i, count, more) for i in range(SHARDS)]
         shards = [future.result() for future in made]
         if not tokenizer.exists():
-            train_tokenizer(_tokenizer_texts(shards, load_sources(options.data)), CONFIG["vocab_size"], tokenizer)
+            sources = builtin_sources() if options.data is None else load_sources(options.data)
+            train_tokenizer(_tokenizer_texts(shards, sources), CONFIG["vocab_size"], tokenizer)
         parts = list(pool.map(tokenize_shard, shards, [tokenizer] * SHARDS))
     arrays = [part for part, _ in parts]
     starts = np.concatenate([[0], np.cumsum(np.concatenate([np.diff(part.starts) for part in arrays]))])
@@ -98,8 +104,8 @@ def write_tokens(options: argparse.Namespace, out: Path) -> None:
     provenance = {
         "seed": options.seed, "chats": len(whole), "tokens": len(whole.ids), "trained_tokens": int(whole.trained.sum()),
         "too_long": sum(skipped for _, skipped in parts), "config": CONFIG, "own": more,
-        "sources": {name: hashlib.sha256((options.data / name).read_bytes()).hexdigest() for name in FILES},
-        "shards": {shard.name: hashlib.sha256(shard.read_bytes()).hexdigest() for shard in shards},
+        "sources": _digests([options.data / name for name in FILES] if options.data else []),
+        "shards": _digests(shards),
     }  # fmt: skip
     (out / "provenance.json").write_text(json.dumps(provenance, indent=1) + "\n", encoding="utf-8")
     print(f"{len(whole):,} chats, {len(whole.ids):,} tokens", file=sys.stderr)
@@ -114,6 +120,15 @@ def write_initial_model(tokenizer_folder: Path, seed: int, out: Path) -> None:
     AutoTokenizer.from_pretrained(tokenizer_folder).save_pretrained(out)
 
 
+def unpack(start: str, out: Path) -> None:
+    """Write a trained model as a checkpoint folder to go on from: `default`, a GGUF file or a checkpoint folder."""
+    path = Path(str(files("augtui").joinpath("models", "bundled", FILE_NAME))) if start == "default" else Path(start)
+    name = {"gguf_file": path.name} if path.suffix == ".gguf" else {}
+    folder = path.parent if name else path
+    Qwen2ForCausalLM.from_pretrained(folder, dtype=torch.float32, **name).save_pretrained(out)
+    AutoTokenizer.from_pretrained(folder, **name).save_pretrained(out)
+
+
 def has_bf16() -> bool:
     """Say whether this CPU multiplies bf16 numbers in hardware (Linux); elsewhere fp32 is the safe choice."""
     try:
@@ -126,29 +141,32 @@ def has_bf16() -> bool:
 def main(argv: list[str] | None = None) -> int:
     """Build every part that is absent, train and quantize; returns the exit code of what failed, or 0."""
     parser = argparse.ArgumentParser(prog="python -m training.nano.build", description="Build the default model.")
-    parser.add_argument("--data", type=Path, required=True, help="the shared data folder")
+    parser.add_argument("--data", type=Path, help="the shared data folder; without it, the teacher's own forms alone")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=75.0, help="training time")
     parser.add_argument("--chats", type=int, default=160_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2, help="processes that share the training, one a core")
     parser.add_argument("--own", type=Path, help="JSONL of your own examples: {task, instruction, output}")
-    parser.add_argument("--start", type=Path, help="checkpoint folder to train further instead of from nothing")
+    parser.add_argument("--start", help="train this further: `default`, a GGUF file or a checkpoint folder")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     options = parser.parse_args(argv)
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
-    options.tokenizer = options.start
+    init = out / "init"
+    if options.start and not (init / "model.safetensors").exists():
+        unpack(options.start, init)
+    options.tokenizer = init if options.start else out / "tokenizer"
     if not (out / "tokens/starts.npy").exists():
         write_tokens(options, out)
-    init = options.start or out / "init"
     if not (init / "model.safetensors").exists():
         write_initial_model(out / "tokenizer", options.seed, init)
     checkpoint = out / "checkpoint"
     command = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(options.processes),
         "-m", "training.sft", "--data", str(out / "tokens"), "--model", str(init), "--out", str(checkpoint),
-        "--minutes", str(options.minutes), "--in-order", "--optimizer", "muon", "--lr", "0.01", "--vector-lr", "0.002",
+        "--minutes", str(options.minutes), "--in-order", "--optimizer", "muon",
+        "--lr", "0.002" if options.start else "0.01", "--vector-lr", "0.0004" if options.start else "0.002",
         "--batch-tokens", "2048", "--threads", "1", "--seed", str(options.seed), "--save-minutes", "6",
         "--decay", "0.5", "--precision", "bf16" if has_bf16() else "auto",
     ]  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,12 @@ _FOLDER = Path(__file__).parent
 _FILES = {Language.EN: "tasks.toml", Language.ZH: "tasks_zh.toml"}
 _WEAK = frozenset({"general", "question", "command"})
 """Types that say little: a later sentence of the prompt may tell more."""
-_HEAD = 3
+_PREAMBLE = re.compile(
+    r"(you are|you will be|you're|you have been|we have|i have|i will) (given|provided|give)|given (a|an|the|this)\b"
+    r"|here (is|are)|there (is|are)|the following|below (is|are)"
+)
+"""How a sentence begins that only says what is at hand; it counts as little."""
+_HEAD = 4
 """Sentences at the beginning of a prompt that tell its type: what follows is mostly detail."""
 
 
@@ -74,17 +80,20 @@ def classify(prompt: str, spoken: Language | None = None) -> TaskType:
     for part in [p for p in parts if len(p) > 2][:_HEAD] or [head]:
         end = "？" if spoken is Language.ZH and f"{part}？" in head else ""
         kind = next(kind for pattern, kind in _patterns(spoken) if pattern.search(part + end))
-        if kind.name not in _WEAK:
+        if kind.name not in _WEAK and not _PREAMBLE.match(part):
             return kind
-        if weak is None or weak.name == "general":
+        if weak is None or weak.name == "general" or (weak.name in _WEAK and kind.name not in _WEAK):
             weak = kind
     assert weak is not None
     return weak
 
 
-def fill(text: str, spoken: Language, random: Random) -> str:
-    """Return a form or subject with every {name} replaced by something of that pool; {n} and {m} are numbers."""
-    known = pools(spoken)
+def fill(text: str, spoken: Language, random: Random, more: Mapping[str, list[str]] | None = None) -> str:
+    """Return a form or subject with every {name} replaced by something of that pool; {n} and {m} are numbers.
+
+    `more`: further pools, which come before those of the language.
+    """
+    known = {**pools(spoken), **(more or {})}
 
     def one(match: re.Match[str]) -> str:
         name = match[1]

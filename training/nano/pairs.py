@@ -76,8 +76,9 @@ class Pairs:
             return _word_question(random)
         if kind == 7:
             return _chinese(random)
-        if kind > 7:
+        if kind > 7 and self._facts:
             return random.choice(self._facts)
+        kind = min(kind, 5)
         table, form, answer = _LOOKUPS[kind - 2]
         given, wanted = random.choice(table.split(";")).split()
         return form.format(a=given), answer.format(a=given, b=wanted)

@@ -29,8 +29,11 @@ import re
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
+from random import Random
 
+from augtui.domain.language import Language
 from training.nano.heldout import HeldOut, evaluation_prompts
+from training.nano.kinds import fill, invent, pools, task_types
 
 FILES = (
     "train/dolly_6400_instructions.jsonl", "seeds/self_instruct_seed_tasks.jsonl", "train/instruction_data_1100.json",
@@ -112,6 +115,25 @@ def load_sources(data: Path, corpus_lines: int = 120_000) -> Sources:
     words = sorted({w for s in sentences for w in re.findall(r"[A-Za-z][a-z]{2,14}\b", s)})
     characters = "".join(sorted({c for s in sentences_zh for c in s if "\u4e00" <= c <= "\u9fff"}))
     return Sources(prompts, subjects, sentences, words, prompts_zh, subjects_zh, sentences_zh, characters, held_out)
+
+
+def builtin_sources(seed: int = 0) -> Sources:
+    """Return sources made of the teacher's own forms and pools alone: enough to train an existing model further."""
+    random = Random(seed)
+    texts: dict[Language, list[str]] = {}
+    prompts: dict[Language, list[Prompt]] = {}
+    for spoken in (Language.EN, Language.ZH):
+        forms = [(kind, form) for kind in task_types(spoken) for form in kind.forms]
+        prompts[spoken] = [Prompt(invent(kind, spoken, random, form), group="form") for kind, form in forms * 4]
+        texts[spoken] = [fill("{sentence}", spoken, random) for _ in range(2000)]
+    names = [pools(Language.EN)[name] for name in ("person", "city", "country", "concept", "history", "topic")]
+    names_zh = [pools(Language.ZH)[name] for name in ("person", "city", "concept", "history", "topic")]
+    words = sorted({word for text in texts[Language.EN] for word in re.findall(r"[A-Za-z][a-z]{2,14}\b", text)})
+    return Sources(
+        prompts[Language.EN], [name for pool in names for name in pool], texts[Language.EN], words,
+        prompts[Language.ZH], [name for pool in names_zh for name in pool], texts[Language.ZH],
+        "".join(sorted({char for text in texts[Language.ZH] for char in text if "\u4e00" <= char <= "\u9fff"})),
+    )  # fmt: skip
 
 
 def _clean(text: str) -> str:

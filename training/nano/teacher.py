@@ -75,7 +75,7 @@ class Asker:
         self._groups: dict[str, list[Prompt]] = defaultdict(list)
         for prompt in sources.prompts:
             self._groups[prompt.group.split()[0]].append(prompt)
-        self._shares = {name: share for name, share in SHARES.items() if self._groups[name]}
+        self._shares = {name: SHARES.get(name, 0.1) for name, group in sorted(self._groups.items()) if group}
 
     def draw(self, random: Random) -> tuple[str, TaskType, Language]:
         """Return a prompt, its task type and its language."""
