@@ -161,11 +161,11 @@ def train(options: argparse.Namespace) -> float:
     chats = load_chats(options, tokenizer)
     model = load_model(options, device)
     body = torch.compile(model.model, dynamic=True) if options.compile else model.model
+    is_half = options.precision == "bf16" or (options.precision == "auto" and device.type == "cuda")
     optimizers = build_optimizers(
-        model, options.optimizer, options.lr, options.vector_lr or options.lr, options.weight_decay
+        model, options.optimizer, options.lr, options.vector_lr or options.lr, options.weight_decay, half=is_half
     )
     parameters = list(model.parameters())
-    is_half = options.precision == "bf16" or (options.precision == "auto" and device.type == "cuda")
     peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
 
     step, tokens, elapsed = 0, 0, 0.0
