@@ -234,4 +234,6 @@ def refine(
         request = closed_zh(random.choice(GREETINGS_ZH) + text if random.random() < 0.08 else text)
         return roughen_zh(request, random), structure_zh(request, kind, random)
     request = tidy(text, known)
-    return roughen(request, known, random), structure(request, kind, random)
+    refined = structure(request, kind, random)
+    # A greeting that gave way to a heading would look like a word that was swapped.
+    return request if refined.startswith("Task:") else roughen(request, known, random), refined

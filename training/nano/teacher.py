@@ -27,6 +27,7 @@ from training.nano.texts import (
     passage,
     synthetic_prompt,
     synthetic_prompt_zh,
+    typeset,
 )
 
 Chat = dict[str, list[dict[str, str]]]
@@ -106,7 +107,8 @@ class Asker:
             text = mistype(text, random)
         if random.random() < 0.1:
             text = text.lower()
-        return (text + random.choice(_JOINTS) + attached if attached else text), kind
+        text = text + random.choice(_JOINTS) + attached if attached else text
+        return (typeset(text, random) if random.random() < 0.1 else text), kind
 
     def _sentences(self, text: str, random: Random) -> str:
         """Return the prompt with further sentences: facts, wishes, another real prompt, or a lead-in before it."""

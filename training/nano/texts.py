@@ -10,7 +10,7 @@ from augtui.domain.language import Language
 from training.nano.kinds import TaskType, fill, invent, task_types
 from training.nano.sources import Sources
 
-LONGEST_INPUT = 1200
+LONGEST_INPUT = 1800
 """Characters of an attached text."""
 _KEYS = ("Name", "Date", "Place", "Price", "Title", "Author", "Email", "Phone", "Company", "Position", "Product",
          "Rating", "Topic", "Tone", "Audience", "Length", "Ingredients", "Time")  # fmt: skip
@@ -115,7 +115,7 @@ def code_block(random: Random) -> str:
 
 def passage(sentences: list[str], random: Random, longest: int = LONGEST_INPUT) -> str:
     """Return neighbouring sentences of a corpus: mostly one to three, now and then as many as fit."""
-    wanted = random.choice((1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 7, 9))
+    wanted = random.choice((1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 7, 12))
     start = random.randrange(max(1, len(sentences) - wanted))
     text = ""
     for sentence in sentences[start : start + wanted]:
@@ -145,7 +145,10 @@ def attachment(sources: Sources, random: Random) -> str:
         return "\n".join(f"{key}: {random.choice(makers)()}" for key in random.sample(_KEYS, min(many, 6)))
     if chance < 0.78:
         names = (rare_word(random).capitalize(), rare_word(random).capitalize())
-        return "\n".join(f"{names[i % 2]}: {random.choice(sources.sentences)}" for i in range(min(many, 5)))
+        marks = random.choice(
+            ((f"{names[0]}: ", f"{names[1]}: "), ("+ ", "- "), ("Q: ", "A: "), ("> ", ""), ("- ", "- "))
+        )
+        return "\n".join(f"{marks[i % 2]}{random.choice(sources.sentences)}" for i in range(min(many, 5)))
     if chance < 0.9:
         return "\n\n".join(code_block(random) for _ in range(random.choice((1, 1, 2, 3))))
     if chance < 0.95:
@@ -204,6 +207,22 @@ def copy_text(sources: Sources, random: Random) -> str:
     words = " ".join(random.choice(sources.sentences) for _ in range(3)).split()
     random.shuffle(words)
     return " ".join(words[: random.randint(5, 60)])
+
+
+def typeset(text: str, random: Random) -> str:
+    """Return the text with other quotation marks and dashes, symbols, or spaces too many: what must be kept, too."""
+    chance = random.random()
+    if chance < 0.5:
+        text = re.sub(r'"([^"\n]*)"', r"“\1”", text.replace("'", "’"))
+        return text.replace(" - ", random.choice((" – ", " — ", "—")))
+    if chance < 0.75:
+        symbols = "°€£™©®±≥≤≠→←∀∃∈√∞•…éüñöçßøåλπΔ½²✓★😀👍🎉"
+        words = text.split(" ")
+        for _ in range(random.randint(1, 4)):
+            place = random.randrange(len(words))
+            words[place] += random.choice(symbols)
+        return " ".join(words)
+    return re.sub(r"(?<=[a-z.,]) (?=[a-z])", lambda _: "  " if random.random() < 0.1 else " ", text)
 
 
 def mistype(text: str, random: Random) -> str:
