@@ -105,6 +105,7 @@ def _job(task: str, samples: int, settings: Settings, model: catalog.Model) -> J
         retries=settings.retries,
         samples=samples,
         languages=model.languages,
+        answer_room=model.answer_room if task == "refine" else None,
         similarity=settings.similarity,
         adapter=engines.adapter_name(settings),
         adapter_sha256=engines.adapter_sha256(settings),

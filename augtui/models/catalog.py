@@ -18,6 +18,8 @@ from augtui.models import checksums
 
 DEFAULT = "default"
 DEFAULT_FILE = "augtui-nano-q8_0.gguf"
+DEFAULT_ROOM = 160
+"""The default model adds 30 to 120 tokens; an answer that gets longer has lost its way."""
 GGUF_MAGIC = b"GGUF"
 LEAST_GGUF_BYTES = 24
 """A GGUF header: magic, version, tensor count, metadata count (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md)."""
@@ -42,6 +44,8 @@ class Model:
     top_k: int = 40
     languages: tuple[str, ...] = ()
     """Languages that the model knows; empty: any."""
+    answer_room: int | None = None
+    """Tokens that a refined prompt may have over the original's; None: no such bound (`Job.answer_room`)."""
     library: Library = "llama"
     file: Path | None = None
     """Its file or folder; None is a server's model."""
@@ -85,7 +89,8 @@ def resolve(name: str, *, timeout_s: float | None = None) -> Model:
     if name == DEFAULT:
         path = Path(str(files("augtui.models.bundled").joinpath(DEFAULT_FILE)))
         _require_gguf(path)
-        return Model(DEFAULT, "specialised", Strictness.STRICT, temperature=0.3, languages=("en",), file=path)
+        return Model(DEFAULT, "specialised", Strictness.STRICT, temperature=0.3, languages=("en", "zh"),
+                     answer_room=DEFAULT_ROOM, file=path)  # fmt: skip
     if endpoint.is_address(name):
         return _served(endpoint.parse(name), timeout_s)
     path = Path(name).expanduser()

@@ -134,7 +134,7 @@ class Runner:
         request_id = f"{item.key}:{attempt}"
         self._flights[request_id] = _Flight(item, attempt, seed)
         messages = self._job.task.render(Record(item.instruction, item.response), self._job.style)
-        return Request(request_id, messages, seed, self._job.sampling, adapter=self._job.adapter)
+        return Request(request_id, messages, seed, self._job.sampling_for(item.instruction), adapter=self._job.adapter)
 
     def _land(self, events: list[object]) -> Iterator[RunEvent]:
         settled: list[Settled] = []

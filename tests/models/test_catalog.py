@@ -22,6 +22,8 @@ def test_the_default_model_is_in_the_package_and_small_enough_for_it() -> None:
     model = catalog.resolve("default")
     assert model.path.stat().st_size <= 16 * 2**20
     assert (model.style, model.guard) == ("specialised", Strictness.STRICT)
+    assert model.languages == ("en", "zh")
+    assert model.answer_room is not None
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ class Variant:
 
 
 VARIANTS = (
-    Variant("the recipe (5.0 M, 8k, Muon)"),
+    Variant("the recipe (4.5 M, 8k, Muon)"),
     Variant("AdamW alone", options={"--optimizer": "adamw", "--lr": "0.002", "--vector-lr": "0.002"}),
     Variant("no copy circuit", has_circuit=False),
     Variant("rotary base 1e4", {"rope_theta": 1e4}),
@@ -85,7 +85,7 @@ def corpus_tokens(tokenizer: Any, sentences: list[str], count: int = 20_000) -> 
 
 def _train(tokens: Path, init: Path, out: Path, minutes: float, options: dict[str, str]) -> dict[str, Any]:
     wanted = {
-        "--optimizer": "muon", "--lr": "0.01", "--vector-lr": "0.002", "--batch-tokens": "2048", "--threads": "1",
+        "--optimizer": "muon", "--lr": "0.01", "--vector-lr": "0.002", "--batch-tokens": "4096", "--threads": "1",
         "--decay": "0.5", "--precision": "bf16" if has_bf16() else "auto", "--save-minutes": "999", **options,
     }  # fmt: skip
     command = [

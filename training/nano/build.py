@@ -1,6 +1,6 @@
 """From nothing to the small default model, in one command.
 
-    python -m training.nano.build --data ../shared/data --out build/nano --minutes 75
+    python -m training.nano.build --data ../shared/data --out build/nano --minutes 60
 
 Writes shards of chats (the rule teacher's), tokenizer/, tokens/, provenance.json, init/ (first weights with the copy
 circuit), checkpoint/ (the trained Hugging Face model) and, at the end, the quantized augtui-nano-q8_0.gguf. A part that
@@ -20,6 +20,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from importlib.resources import files
 from itertools import islice
 from multiprocessing import get_context
@@ -38,10 +39,10 @@ from training.nano.tokenizer import train_tokenizer
 
 CONFIG: dict[str, Any] = {
     "vocab_size": 8192, "hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "intermediate_size": 704, "tie_word_embeddings": True, "max_position_embeddings": 2048,
+    "num_key_value_heads": 2, "intermediate_size": 512, "tie_word_embeddings": True, "max_position_embeddings": 2048,
     "rope_theta": 1e7, "bos_token_id": None, "eos_token_id": 2, "pad_token_id": 0,
 }  # fmt: skip
-"""5 M parameters: what two CPU cores can train in an hour."""
+"""4.5 M parameters: what two CPU cores can train in an hour."""
 MAX_LENGTH = 1024
 SHARDS = 16
 """Parts of the chats that are made side by side; their number is part of what the seed means."""
@@ -49,14 +50,18 @@ TOKENIZER_CHATS, TOKENIZER_SENTENCES, TOKENIZER_SENTENCES_ZH = 16_000, 30_000, 2
 FILE_NAME = "augtui-nano-q8_0.gguf"
 
 
+@cache
+def _sources(data: Path | None, more: str | None = None) -> Sources:
+    sources = builtin_sources() if data is None else load_sources(data)
+    return sources.with_own(Path(more)) if more else sources
+
+
 def write_shard(data: Path | None, out: Path, seed: int, shard: int, count: int, more: str | None) -> Path:
     """Write one part of the teacher's chats as JSON lines, unless it is there; returns its path."""
     path = out / f"chats-{shard:02}.jsonl"
     if path.exists():
         return path
-    sources = builtin_sources() if data is None else load_sources(data)
-    if more:
-        sources = sources.with_own(Path(more))
+    sources = _sources(data, more)
     part = path.with_suffix(".part")
     with part.open("w", encoding="utf-8") as lines:
         for chat in stream(sources, seed * SHARDS + shard, count, shard / SHARDS, (shard + 1) / SHARDS):
@@ -92,7 +97,7 @@ def write_tokens(options: argparse.Namespace, out: Path) -> None:
         made = [pool.submit(write_shard, options.data, out, options.seed, i, count, more) for i in range(SHARDS)]
         shards = [future.result() for future in made]
         if not tokenizer.exists():
-            sources = builtin_sources() if options.data is None else load_sources(options.data)
+            sources = _sources(options.data)
             train_tokenizer(_tokenizer_texts(shards, sources), CONFIG["vocab_size"], tokenizer)
         parts = list(pool.map(tokenize_shard, shards, [tokenizer] * SHARDS))
     arrays = [part for part, _ in parts]
@@ -143,7 +148,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.nano.build", description="Build the default model.")
     parser.add_argument("--data", type=Path, help="the shared data folder; without it, the teacher's own forms alone")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=75.0, help="training time")
+    parser.add_argument("--minutes", type=float, default=60.0, help="training time")
     parser.add_argument("--chats", type=int, default=160_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2, help="processes that share the training, one a core")
@@ -167,7 +172,7 @@ def main(argv: list[str] | None = None) -> int:
         "-m", "training.sft", "--data", str(out / "tokens"), "--model", str(init), "--out", str(checkpoint),
         "--minutes", str(options.minutes), "--in-order", "--optimizer", "muon",
         "--lr", "0.002" if options.start else "0.01", "--vector-lr", "0.0004" if options.start else "0.002",
-        "--batch-tokens", "2048", "--threads", "1", "--seed", str(options.seed), "--save-minutes", "6",
+        "--batch-tokens", "4096", "--threads", "1", "--seed", str(options.seed), "--save-minutes", "5",
         "--decay", "0.5", "--precision", "bf16" if has_bf16() else "auto",
     ]  # fmt: skip
     if options.resume:
