@@ -130,7 +130,13 @@ def unpack(start: str, out: Path) -> None:
     path = Path(str(files("augtui").joinpath("models", "bundled", FILE_NAME))) if start == "default" else Path(start)
     name = {"gguf_file": path.name} if path.suffix == ".gguf" else {}
     folder = path.parent if name else path
-    Qwen2ForCausalLM.from_pretrained(folder, dtype=torch.float32, **name).save_pretrained(out)
+    loaded = Qwen2ForCausalLM.from_pretrained(folder, dtype=torch.float32, **name)
+    config = loaded.config.to_dict()
+    config.pop("quantization_config", None)
+    # A model that was read from a GGUF file counts as quantized and is not written; its weights are plain fp32.
+    model = Qwen2ForCausalLM(Qwen2Config(**config))
+    model.load_state_dict(loaded.state_dict())
+    model.save_pretrained(out)
     AutoTokenizer.from_pretrained(folder, **name).save_pretrained(out)
 
 

@@ -39,6 +39,8 @@ FACTS = ("number lost", "variable lost", "code lost", "link lost")
 _HOLDS_FACTS = re.compile(r"\d|\$?\{\{?\w+\}?\}|https?://|`|[a-z_]\(|_\w+|[<>{}=;]{2}|--\w|```")
 EXPAND_LONGEST = 900
 """Characters of a prompt that is expanded."""
+EXPAND_TEMPERATURE = 0.8
+"""What augtui takes for expansion by itself; greedy decoding is measured beside it."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,7 @@ def evaluate(model: Path, data: Path, slots: int, show: int, outputs: Path | Non
     refined = answers(model, "refine", asked, slots)
     short = [one for one in asked if len(one.text) <= EXPAND_LONGEST]
     expanded = answers(model, "expand", short, slots)
-    warm = answers(model, "expand", short, slots, temperature=0.3)
+    warm = answers(model, "expand", short, slots, temperature=EXPAND_TEMPERATURE)
     for task, results in (("refine", refined), ("expand", expanded)):
         for result in results[:: max(1, len(results) // show)] if show else []:
             found = guard(result.asked.text, result.text, Strictness.STRICT) if task == "refine" else []
@@ -201,7 +203,7 @@ def evaluate(model: Path, data: Path, slots: int, show: int, outputs: Path | Non
         "model": model.name,
         "refine": refine_figures(refined),
         "refine by source": {s: refine_figures([r for r in refined if r.asked.source == s]) for s in sources},
-        "expand": expand_figures(expanded), "expand at T = 0.3": expand_figures(warm),
+        "expand": expand_figures(expanded), f"expand at T = {EXPAND_TEMPERATURE}": expand_figures(warm),
         "expand by source": {s: expand_figures([r for r in expanded if r.asked.source == s]) for s in sources},
     }  # fmt: skip
 
