@@ -85,7 +85,7 @@ def corpus_tokens(tokenizer: Any, sentences: list[str], count: int = 20_000) -> 
 
 def _train(tokens: Path, init: Path, out: Path, minutes: float, options: dict[str, str]) -> dict[str, Any]:
     wanted = {
-        "--optimizer": "muon", "--lr": "0.01", "--vector-lr": "0.002", "--batch-tokens": "4096", "--threads": "1",
+        "--optimizer": "muon", "--lr": "0.01", "--vector-lr": "0.002", "--batch-tokens": "2048", "--threads": "1",
         "--decay": "0.5", "--precision": "bf16" if has_bf16() else "auto", "--save-minutes": "999", **options,
     }  # fmt: skip
     command = [

@@ -178,7 +178,7 @@ def main(argv: list[str] | None = None) -> int:
         "-m", "training.sft", "--data", str(out / "tokens"), "--model", str(init), "--out", str(checkpoint),
         "--minutes", str(options.minutes), "--in-order", "--optimizer", "muon",
         "--lr", "0.002" if options.start else "0.01", "--vector-lr", "0.0004" if options.start else "0.002",
-        "--batch-tokens", "4096", "--threads", "1", "--seed", str(options.seed), "--save-minutes", "5",
+        "--batch-tokens", "2048", "--threads", "1", "--seed", str(options.seed), "--save-minutes", "5",
         "--decay", "0.5", "--precision", "bf16" if has_bf16() else "auto",
     ]  # fmt: skip
     if options.resume:
