@@ -49,7 +49,8 @@ class Settings(BaseSettings):
     """Whether a text may depend on nothing but its request."""
     adapter: Path | None = None
     """A LoRA adapter for the model."""
-    retries: int = Field(3, ge=0, le=100)
+    retries: int | None = Field(None, ge=0, le=100)
+    """None: what suits the model and the task."""
     similarity: float = Field(0.7, gt=0, le=1)
     """Expanded instructions with a ROUGE-L F1 of at least this to their seed or to one another are rejected."""
 

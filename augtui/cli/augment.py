@@ -34,6 +34,8 @@ SHOW_CURSOR = b"\x1b[?25h"
 """A progress bar hides it (xterm control sequences, DECTCEM)."""
 
 
+EXPAND_RETRIES = 3
+"""New seeds to try after a rejected expansion: most are only too like an earlier one."""
 LOG_DAYS = 7
 """An engine log that was left behind is kept so long."""
 
@@ -102,7 +104,7 @@ def _job(task: str, samples: int, settings: Settings, model: catalog.Model) -> J
         sampling=sampling,
         seed=settings.seed,
         guard=model.guard if settings.guard == "auto" else Strictness(settings.guard),
-        retries=settings.retries,
+        retries=chosen(settings.retries, model.refine_retries if task == "refine" else EXPAND_RETRIES),
         samples=samples,
         languages=model.languages,
         answer_room=model.answer_room if task == "refine" else None,

@@ -18,6 +18,8 @@ from augtui.models import checksums
 
 DEFAULT = "default"
 DEFAULT_FILE = "augtui-nano-q8_0.gguf"
+DEFAULT_RETRIES = 1
+"""What a small model got wrong it seldom gets right with another seed, and what it fails on is long."""
 DEFAULT_ROOM = 160
 """The default model adds 30 to 120 tokens; an answer that gets longer has lost its way."""
 GGUF_MAGIC = b"GGUF"
@@ -44,6 +46,8 @@ class Model:
     top_k: int = 40
     languages: tuple[str, ...] = ()
     """Languages that the model knows; empty: any."""
+    refine_retries: int = 3
+    """New seeds worth trying after a rejected refinement."""
     answer_room: int | None = None
     """Tokens that a refined prompt may have over the original's; None: no such bound (`Job.answer_room`)."""
     library: Library = "llama"
@@ -90,7 +94,7 @@ def resolve(name: str, *, timeout_s: float | None = None) -> Model:
         path = Path(str(files("augtui.models.bundled").joinpath(DEFAULT_FILE)))
         _require_gguf(path)
         return Model(DEFAULT, "specialised", Strictness.STRICT, temperature=0.3, languages=("en", "zh"),
-                     answer_room=DEFAULT_ROOM, file=path)  # fmt: skip
+                     refine_retries=DEFAULT_RETRIES, answer_room=DEFAULT_ROOM, file=path)  # fmt: skip
     if endpoint.is_address(name):
         return _served(endpoint.parse(name), timeout_s)
     path = Path(name).expanduser()
