@@ -53,6 +53,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--weight-decay", type=float, default=0.0)
     parser.add_argument("--warmup", type=float, default=0.02, help="share of the run")
     parser.add_argument("--decay", type=float, default=0.4, help="share of the run in which lr falls to zero")
+    parser.add_argument("--until", type=float, default=1.0, help="share of the run after which to stop, not annealed")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (0: torch's choice)")
     parser.add_argument(
@@ -191,7 +192,7 @@ def train(options: argparse.Namespace) -> float:
         for rows in islice(endless_rows(chats, options, step * ranks), rank, None, ranks):
             if options.steps or options.epochs:
                 progress = step / total_steps
-            if progress >= 1:
+            if progress >= options.until:
                 break
             factor = learning_rate_factor(progress, options.warmup, options.decay)
             for optimizer, lrs in zip(optimizers, peaks, strict=True):

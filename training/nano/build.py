@@ -1,10 +1,10 @@
 """From nothing to the small default model, in one command.
 
-    python -m training.nano.build --data ../shared/data --out build/nano --minutes 60
+    python -m training.nano.build --data ../shared/data --out build/nano --minutes 66
 
 Writes shards of chats (the rule teacher's), tokenizer/, tokens/, provenance.json, init/ (first weights with the copy
-circuit), checkpoint/ (the trained Hugging Face model) and, at the end, the quantized augtui-nano-q8_0.gguf. A part that
-is already there is kept; `--resume` goes on training.
+circuit), first/ (after the first stage), checkpoint/ (the trained Hugging Face model) and, at the end, the quantized
+augtui-nano-q8_0.gguf. A part that is already there is kept; `--resume` goes on training.
 
 What makes a model this small and this briefly trained usable, in the order of their effect:
 the targets carry the user's words over in order (refine.py); induction heads are written into the first weights
@@ -33,6 +33,7 @@ from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
 from training.data import TokenizedChats, tokenize_chats
 from training.nano.circuit import write_copy_circuit
+from training.nano.finish import finishing
 from training.nano.sources import FILES, Sources, builtin_sources, load_sources
 from training.nano.teacher import stream
 from training.nano.tokenizer import train_tokenizer
@@ -44,6 +45,10 @@ CONFIG: dict[str, Any] = {
 }  # fmt: skip
 """4.5 M parameters: what two CPU cores can train in an hour."""
 MAX_LENGTH = 1024
+FIRST, UNTIL = 0.75, 0.76
+"""Share of the minutes that the first stage takes, and where in its schedule it is cut off: the second one anneals."""
+FINISH_FROM = 0.34
+"""Where in the chats the last stage's begin: what an hour of two cores has not come to before."""
 SHARDS = 16
 """Parts of the chats that are made side by side; their number is part of what the seed means."""
 TOKENIZER_CHATS, TOKENIZER_SENTENCES, TOKENIZER_SENTENCES_ZH = 16_000, 30_000, 20_000
@@ -154,7 +159,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.nano.build", description="Build the default model.")
     parser.add_argument("--data", type=Path, help="the shared data folder; without it, the teacher's own forms alone")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=60.0, help="training time")
+    parser.add_argument("--minutes", type=float, default=66.0, help="training time")
     parser.add_argument("--chats", type=int, default=160_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2, help="processes that share the training, one a core")
@@ -172,19 +177,31 @@ def main(argv: list[str] | None = None) -> int:
         write_tokens(options, out)
     if not (init / "model.safetensors").exists():
         write_initial_model(out / "tokenizer", options.seed, init)
-    checkpoint = out / "checkpoint"
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(options.processes),
-        "-m", "training.sft", "--data", str(out / "tokens"), "--model", str(init), "--out", str(checkpoint),
-        "--minutes", str(options.minutes), "--in-order", "--optimizer", "muon",
-        "--lr", "0.002" if options.start else "0.01", "--vector-lr", "0.0004" if options.start else "0.002",
-        "--batch-tokens", "2048", "--threads", "1", "--seed", str(options.seed), "--save-minutes", "5",
-        "--decay", "0.5", "--precision", "bf16" if has_bf16() else "auto",
+    first, checkpoint = out / "first", out / "checkpoint"
+    stages = [
+        ("tokens", init, first, FIRST * options.minutes / UNTIL, ("--until", str(UNTIL), "--decay", "0.5"), 1.0),
+        ("tokens-finish", first, checkpoint, (1 - FIRST) * options.minutes,
+         ("--decay", "0.9", "--warmup", "0.03"), 0.4),
     ]  # fmt: skip
-    if options.resume:
-        command.append("--resume")
-    if code := subprocess.run(command, check=False).returncode:
-        return code
+    if options.start:
+        stages = [("tokens", init, checkpoint, options.minutes, ("--decay", "0.9"), 0.2)]
+    for data, model, to, minutes, extra, rate in stages:
+        if (to / "done").exists():
+            continue
+        if data == "tokens-finish" and not (out / data / "starts.npy").exists():
+            finishing(TokenizedChats.load(out / "tokens"), FINISH_FROM, options.seed).save(out / data)
+        command = [
+            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(options.processes),
+            "-m", "training.sft", "--data", str(out / data), "--model", str(model), "--out", str(to),
+            "--minutes", str(minutes), "--in-order", "--optimizer", "muon",
+            "--lr", str(0.01 * rate), "--vector-lr", str(0.002 * rate), "--batch-tokens", "2048", "--threads", "1",
+            "--seed", str(options.seed), "--save-minutes", "5", "--precision", "bf16" if has_bf16() else "auto", *extra,
+        ]  # fmt: skip
+        if options.resume and (to / "state.pt").exists():
+            command.append("--resume")
+        if code := subprocess.run(command, check=False).returncode:
+            return code
+        (to / "done").touch()
     quantize = [sys.executable, "-m", "quantize", str(checkpoint), "-o", str(out / FILE_NAME), "--type", "Q8_0"]
     return subprocess.run(quantize, check=False).returncode
 
