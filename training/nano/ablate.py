@@ -2,6 +2,7 @@
 
     python -m training.nano.ablate --build build/nano --data ../shared/data --minutes 2
 
+On a machine that does other work besides, equal minutes are not equal: `--steps 150` compares equal batches instead.
 Needs the chats of a build. The figure is the mean loss of the answers in nats a character (a token of another
 vocabulary is another unit), for refinement and expansion, on chats of another seed. It is one seed and a few minutes,
 whose order may not be that of an hour.
@@ -58,6 +59,20 @@ VARIANTS = (
 )
 
 
+@dataclass(frozen=True)
+class Length:
+    """How long each variant is trained: so many steps, or else so many minutes."""
+
+    minutes: float
+    steps: int | None = None
+
+    def options(self, share: float) -> tuple[str, str]:
+        """Return the trainer's options for a share of it."""
+        if self.steps is not None:
+            return "--steps", str(max(1, round(self.steps * share)))
+        return "--minutes", str(self.minutes * share)
+
+
 def answer_losses(model: Qwen2ForCausalLM, tokenizer: Any, chats: list[dict[str, Any]]) -> dict[str, float]:
     """Return the mean loss of the answers in nats a character, by task (refine, expand, pairs)."""
     totals: dict[str, list[float]] = {}
@@ -83,14 +98,16 @@ def corpus_tokens(tokenizer: Any, sentences: list[str], count: int = 20_000) -> 
     return TokenizedChats(ids, np.ones(len(ids), dtype=np.bool_), np.cumsum([0, *map(len, rows)]))
 
 
-def _train(tokens: Path, init: Path, out: Path, minutes: float, options: dict[str, str]) -> dict[str, Any]:
+def _train(
+    tokens: Path, init: Path, out: Path, length: Length, share: float, options: dict[str, str]
+) -> dict[str, Any]:
     wanted = {
         "--optimizer": "muon", "--lr": "0.01", "--vector-lr": "0.002", "--batch-tokens": "2048", "--threads": "1",
         "--decay": "0.5", "--precision": "bf16" if has_bf16() else "auto", "--save-minutes": "999", **options,
     }  # fmt: skip
     command = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "training.sft",
-        "--data", str(tokens), "--model", str(init), "--out", str(out), "--minutes", str(minutes), "--in-order",
+        "--data", str(tokens), "--model", str(init), "--out", str(out), *length.options(share), "--in-order",
         *(part for pair in wanted.items() for part in pair),
     ]  # fmt: skip
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
@@ -98,7 +115,7 @@ def _train(tokens: Path, init: Path, out: Path, minutes: float, options: dict[st
     return done
 
 
-def run(variant: Variant, build: Path, data: Path, minutes: float, work: Path) -> dict[str, Any]:
+def run(variant: Variant, build: Path, data: Path, length: Length, work: Path) -> dict[str, Any]:
     """Train one variant and return its figures."""
     config = {**CONFIG, **variant.config}
     folder = work / variant.name.split(":")[0].replace(" ", "-").strip("()")
@@ -126,9 +143,9 @@ def run(variant: Variant, build: Path, data: Path, minutes: float, work: Path) -
     sources = load_sources(data)
     if variant.pretrained:
         corpus_tokens(tokenizer, sources.sentences).save(folder / "corpus")
-        _train(folder / "corpus", init, folder / "pretrained", minutes * variant.pretrained, variant.options)
+        _train(folder / "corpus", init, folder / "pretrained", length, variant.pretrained, variant.options)
         init = folder / "pretrained"
-    done = _train(folder / "tokens", init, folder / "out", minutes * (1 - variant.pretrained), variant.options)
+    done = _train(folder / "tokens", init, folder / "out", length, 1 - variant.pretrained, variant.options)
     model = Qwen2ForCausalLM.from_pretrained(folder / "out", dtype=torch.float32).eval()
     losses = answer_losses(model, tokenizer, list(stream(sources, KEPT_ASIDE_SEED, KEPT_ASIDE, 0.9, 1.0)))
     millions = sum(parameter.numel() for parameter in model.parameters()) / 1e6
@@ -141,6 +158,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--build", type=Path, required=True, help="the folder of a build")
     parser.add_argument("--data", type=Path, required=True, help="the shared data folder")
     parser.add_argument("--minutes", type=float, default=2.0)
+    parser.add_argument("--steps", type=int, help="optimizer steps of each variant instead of minutes")
     parser.add_argument("--work", type=Path, help="where the variants are trained (default: BUILD/ablations)")
     parser.add_argument("--only", help="variants whose name holds this")
     options = parser.parse_args(argv)
@@ -149,7 +167,7 @@ def main(argv: list[str] | None = None) -> int:
     for variant in VARIANTS:
         if options.only and options.only not in variant.name:
             continue
-        row = run(variant, options.build, options.data, options.minutes, work)
+        row = run(variant, options.build, options.data, Length(options.minutes, options.steps), work)
         print(
             f"| {row['name']} | {row['parameters']:.1f} | {row['tokens'] / 1e6:.2f} | {row['refine']:.4f} |"
             f" {row['expand']:.4f} |",
