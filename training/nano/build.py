@@ -1,10 +1,10 @@
 """From nothing to the small default model, in one command.
 
-    python -m training.nano.build --data ../shared/data --out build/nano --minutes 66
+    python -m training.nano.build --data ../shared/data --out build/nano --minutes 72
 
 Writes shards of chats (the rule teacher's), tokenizer/, tokens/, provenance.json, init/ (first weights with the copy
-circuit), first/ (after the first stage), checkpoint/ (the trained Hugging Face model) and, at the end, the quantized
-augtui-nano-q8_0.gguf. A part that is already there is kept; `--resume` goes on training.
+circuit), first/ and kinds/ (what those stages end with), checkpoint/ (the trained Hugging Face model) and, at the end,
+the quantized augtui-nano-q8_0.gguf. A part that is already there is kept; `--resume` goes on training.
 
 What makes a model this small and this briefly trained usable, in the order of their effect:
 the targets carry the user's words over in order (refine.py); induction heads are written into the first weights
@@ -20,6 +20,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from itertools import islice
@@ -33,7 +34,7 @@ from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
 from training.data import TokenizedChats, tokenize_chats
 from training.nano.circuit import write_copy_circuit
-from training.nano.finish import finishing
+from training.nano.finish import finishing, part
 from training.nano.sources import FILES, Sources, builtin_sources, load_sources
 from training.nano.teacher import stream
 from training.nano.tokenizer import train_tokenizer
@@ -45,10 +46,6 @@ CONFIG: dict[str, Any] = {
 }  # fmt: skip
 """4.5 M parameters: what two CPU cores can train in an hour."""
 MAX_LENGTH = 1024
-FIRST, UNTIL = 0.75, 0.76
-"""Share of the minutes that the first stage takes, and where in its schedule it is cut off: the second one anneals."""
-FINISH_FROM = 0.34
-"""Where in the chats the last stage's begin: what an hour of two cores has not come to before."""
 SHARDS = 16
 """Parts of the chats that are made side by side; their number is part of what the seed means."""
 TOKENIZER_CHATS, TOKENIZER_SENTENCES, TOKENIZER_SENTENCES_ZH = 16_000, 30_000, 20_000
@@ -67,11 +64,11 @@ def write_shard(data: Path | None, out: Path, seed: int, shard: int, count: int,
     if path.exists():
         return path
     sources = _sources(data, more)
-    part = path.with_suffix(".part")
-    with part.open("w", encoding="utf-8") as lines:
+    unfinished = path.with_suffix(".part")
+    with unfinished.open("w", encoding="utf-8") as lines:
         for chat in stream(sources, seed * SHARDS + shard, count, shard / SHARDS, (shard + 1) / SHARDS):
             lines.write(json.dumps(chat, ensure_ascii=False) + "\n")
-    part.replace(path)
+    unfinished.replace(path)
     return path
 
 
@@ -154,12 +151,64 @@ def has_bf16() -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
+@dataclass(frozen=True)
+class Stage:
+    """A part of the training: its data, its share of the minutes, its peak learning rate and its schedule."""
+
+    name: str
+    share: float
+    rate: float
+    """Of Muon; AdamW has a fifth of it."""
+    decay: float
+    until: float = 1.0
+    """Where in its schedule it is cut off: a later stage anneals."""
+    rows: tuple[float, float] | None = None
+    """Which chats, as shares of the whole; None: all."""
+    is_finish: bool = False
+    """Whether they are thinned to mostly short ones (finish.py)."""
+
+    def write_data(self, out: Path, seed: int) -> None:
+        """Write the stage's token arrays, unless they are there."""
+        folder = self._data(out)
+        if (folder / "starts.npy").exists():
+            return
+        chats = TokenizedChats.load(out / "tokens")
+        if self.is_finish and self.rows:
+            finishing(chats, self.rows[0], seed).save(folder)
+        elif self.rows:
+            part(chats, *self.rows).save(folder)
+
+    def _data(self, out: Path) -> Path:
+        return out / (f"tokens-{self.name}" if self.rows else "tokens")
+
+    def command(self, options: argparse.Namespace, model: Path, to: Path) -> list[str]:
+        """Return the trainer's command line."""
+        return [
+            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(options.processes),
+            "-m", "training.sft", "--data", str(self._data(options.out)), "--model", str(model), "--out", str(to),
+            "--minutes", str(self.share * options.minutes / self.until), "--until", str(self.until), "--in-order",
+            "--optimizer", "muon", "--lr", str(self.rate), "--vector-lr", str(self.rate / 5), "--warmup", "0.03",
+            "--decay", str(self.decay), "--batch-tokens", "2048", "--threads", "1", "--seed", str(options.seed),
+            "--save-minutes", "5", "--precision", "bf16" if has_bf16() else "auto",
+        ]  # fmt: skip
+
+
+STAGES = (
+    Stage("first", 0.70, 0.010, 0.5, until=0.76),
+    Stage("kinds", 0.225, 0.004, 0.9, until=0.76, rows=(0.34, 1.0), is_finish=True),
+    Stage("last", 0.075, 0.0025, 0.95, rows=(0.6, 0.8)),
+)
+"""Copying from all chats; the kinds of tasks, which a long copy drowns, from short ones; all of it together again."""
+FURTHER = Stage("further", 1.0, 0.002, 0.9)
+"""For a model that has learned before."""
+
+
 def main(argv: list[str] | None = None) -> int:
     """Build every part that is absent, train and quantize; returns the exit code of what failed, or 0."""
     parser = argparse.ArgumentParser(prog="python -m training.nano.build", description="Build the default model.")
     parser.add_argument("--data", type=Path, help="the shared data folder; without it, the teacher's own forms alone")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=66.0, help="training time")
+    parser.add_argument("--minutes", type=float, default=72.0, help="training time")
     parser.add_argument("--chats", type=int, default=160_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2, help="processes that share the training, one a core")
@@ -177,31 +226,20 @@ def main(argv: list[str] | None = None) -> int:
         write_tokens(options, out)
     if not (init / "model.safetensors").exists():
         write_initial_model(out / "tokenizer", options.seed, init)
-    first, checkpoint = out / "first", out / "checkpoint"
-    stages = [
-        ("tokens", init, first, FIRST * options.minutes / UNTIL, ("--until", str(UNTIL), "--decay", "0.5"), 1.0),
-        ("tokens-finish", first, checkpoint, (1 - FIRST) * options.minutes,
-         ("--decay", "0.9", "--warmup", "0.03"), 0.4),
-    ]  # fmt: skip
-    if options.start:
-        stages = [("tokens", init, checkpoint, options.minutes, ("--decay", "0.9"), 0.2)]
-    for data, model, to, minutes, extra, rate in stages:
-        if (to / "done").exists():
-            continue
-        if data == "tokens-finish" and not (out / data / "starts.npy").exists():
-            finishing(TokenizedChats.load(out / "tokens"), FINISH_FROM, options.seed).save(out / data)
-        command = [
-            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(options.processes),
-            "-m", "training.sft", "--data", str(out / data), "--model", str(model), "--out", str(to),
-            "--minutes", str(minutes), "--in-order", "--optimizer", "muon",
-            "--lr", str(0.01 * rate), "--vector-lr", str(0.002 * rate), "--batch-tokens", "2048", "--threads", "1",
-            "--seed", str(options.seed), "--save-minutes", "5", "--precision", "bf16" if has_bf16() else "auto", *extra,
-        ]  # fmt: skip
-        if options.resume and (to / "state.pt").exists():
-            command.append("--resume")
-        if code := subprocess.run(command, check=False).returncode:
-            return code
-        (to / "done").touch()
+    checkpoint = out / "checkpoint"
+    stages = (FURTHER,) if options.start else STAGES
+    model = init
+    for stage in stages:
+        to = checkpoint if stage is stages[-1] else out / stage.name
+        if not (to / "done").exists():
+            stage.write_data(out, options.seed)
+            command = stage.command(options, model, to)
+            if options.resume and (to / "state.pt").exists():
+                command.append("--resume")
+            if code := subprocess.run(command, check=False).returncode:
+                return code
+            (to / "done").touch()
+        model = to
     quantize = [sys.executable, "-m", "quantize", str(checkpoint), "-o", str(out / FILE_NAME), "--type", "Q8_0"]
     return subprocess.run(quantize, check=False).returncode
 

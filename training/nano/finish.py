@@ -23,6 +23,14 @@ _SYSTEM = 24
 """Tokens at the beginning of a chat, by which the tasks are told apart: refinement is the commonest."""
 
 
+def part(chats: TokenizedChats, begin: float, end: float) -> TokenizedChats:
+    """Return the chats between two shares of the whole."""
+    first, last = int(len(chats) * begin), int(len(chats) * end)
+    starts = np.array(chats.starts[first : last + 1])
+    low, high = int(starts[0]), int(starts[-1])
+    return TokenizedChats(np.array(chats.ids[low:high]), np.array(chats.trained[low:high]), starts - low)
+
+
 def finishing(chats: TokenizedChats, begin: float, seed: int = 0) -> TokenizedChats:
     """Return the last stage's chats, from the share `begin` of all on; the same arguments give the same ones."""
     random = np.random.default_rng(seed)
