@@ -48,7 +48,7 @@ def finishing(chats: TokenizedChats, begin: float, seed: int = 0) -> TokenizedCh
     return TokenizedChats(np.concatenate(pieces), np.concatenate(masks), starts)
 
 
-def _strip(ids: np.ndarray, mask: np.ndarray) -> None:  # type: ignore[type-arg]
+def _strip(ids: np.ndarray, mask: np.ndarray) -> None:
     """Take the loss from the first tokens of the answer, as many as the prompt has."""
     begins, ends = np.flatnonzero(ids == _START), np.flatnonzero(ids == _END)
     prompt = int(ends[1] - begins[1]) - 3  # without <|im_start|>user and its line feed

@@ -8,7 +8,7 @@ from training.data import TokenizedChats
 from training.nano.finish import LONG_SHARE, SHORT, finishing
 
 
-def chat(task: int, prompt: int, answer: int) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def chat(task: int, prompt: int, answer: int) -> tuple[np.ndarray, np.ndarray]:
     """A chat in the tokenizer's numbers: 1 begins a turn, 2 ends it; 9 is the role, 8 the line feed."""
     copied = list(range(100, 100 + prompt))
     ids = [1, 9, 8, *[task] * 22, 2, 8, 1, 9, 8, *copied, 2, 8, 1, 9, 8, *copied, *range(500, 500 + answer), 2, 8]
