@@ -53,7 +53,8 @@ class Settings(BaseSettings):
     """Whether nothing beyond this machine may be reached."""
     stall: float = Field(30.0, gt=0, le=3600, allow_inf_nan=False)
     """Seconds without a byte after which a download is begun anew where it stopped."""
-    retries: int = Field(3, ge=0, le=100)
+    retries: int | None = Field(None, ge=0, le=100)
+    """None: what suits the model and the task."""
     similarity: float = Field(0.7, gt=0, le=1)
     """Expanded instructions with a ROUGE-L F1 of at least this to their seed or to one another are rejected."""
 

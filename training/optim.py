@@ -19,13 +19,14 @@ With the usual 1e-8 that tiny, constant push is scaled up to full steps, and all
 """
 
 
-def orthogonalize(matrices: Tensor, steps: int = 3) -> Tensor:
+def orthogonalize(matrices: Tensor, steps: int = 3, *, half: bool = False) -> Tensor:
     """Return the nearest semi-orthogonal matrices of a stack (N, rows, columns), by Newton-Schulz iteration.
 
-    Singular values end between about 0.7 and 1.2, which is as good as exact here and needs products only.
+    Singular values end between about 0.7 and 1.2, which is as good as exact here and needs products only; `half`
+    computes them in bf16 on a CPU, too.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = matrices.bfloat16() if matrices.is_cuda else matrices.float()
+    x = matrices.bfloat16() if half or matrices.is_cuda else matrices.float()
     tall = x.shape[-2] > x.shape[-1]
     if tall:
         x = x.mT
@@ -44,9 +45,11 @@ class Muon(torch.optim.Optimizer):
     """
 
     def __init__(
-        self, params: Iterable[Tensor], lr: float = 0.02, momentum: float = 0.95, weight_decay: float = 0.0
-    ) -> None:
-        """Take 2-D parameters; raise ValueError for any other."""
+        self, params: Iterable[Tensor], lr: float = 0.02, momentum: float = 0.95, weight_decay: float = 0.0,
+        *, half: bool = False,
+    ) -> None:  # fmt: skip
+        """Take 2-D parameters; raise ValueError for any other. `half`: see `orthogonalize`."""
+        self._half = half
         matrices = list(params)
         if any(p.ndim != 2 for p in matrices):
             raise ValueError("Muon takes 2-D parameters only")
@@ -69,12 +72,12 @@ class Muon(torch.optim.Optimizer):
                     state["momentum"].lerp_(p.grad, 1 - group["momentum"])
                     updates.append(torch.lerp(p.grad, state["momentum"], group["momentum"]))
                 scale = max(1.0, shape[0] / shape[1]) ** 0.5
-                for p, update in zip(params, orthogonalize(torch.stack(updates)), strict=True):
+                for p, update in zip(params, orthogonalize(torch.stack(updates), half=self._half), strict=True):
                     p.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-group["lr"] * scale)
 
 
 def build_optimizers(
-    model: nn.Module, kind: str, matrix_lr: float, vector_lr: float, weight_decay: float
+    model: nn.Module, kind: str, matrix_lr: float, vector_lr: float, weight_decay: float, *, half: bool = False
 ) -> list[torch.optim.Optimizer]:
     """Return [Muon, AdamW] for kind "muon" or [AdamW] for "adamw"; embeddings, heads and vectors use AdamW."""
     hidden: list[Tensor] = []
@@ -85,7 +88,7 @@ def build_optimizers(
     betas = (0.9, 0.95)
     if kind == "muon":
         return [
-            Muon(hidden, lr=matrix_lr, weight_decay=weight_decay),
+            Muon(hidden, lr=matrix_lr, weight_decay=weight_decay, half=half),
             torch.optim.AdamW(rest, lr=vector_lr, betas=betas, eps=RARE_TOKEN_EPSILON, weight_decay=0.0),
         ]
     if kind == "adamw":

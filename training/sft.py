@@ -53,8 +53,13 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--weight-decay", type=float, default=0.0)
     parser.add_argument("--warmup", type=float, default=0.02, help="share of the run")
     parser.add_argument("--decay", type=float, default=0.4, help="share of the run in which lr falls to zero")
+    parser.add_argument("--until", type=float, default=1.0, help="share of the run after which to stop, not annealed")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (0: torch's choice)")
+    parser.add_argument(
+        "--precision", choices=("auto", "fp32", "bf16"), default="auto",
+        help="of the products (auto: bf16 on a GPU, fp32 on a CPU; bf16 pays on CPUs with avx512_bf16 or amx)",
+    )  # fmt: skip
     parser.add_argument("--compile", action="store_true", help="torch.compile the model body")
     parser.add_argument("--save-minutes", type=float, default=10.0, help="minutes between checkpoints")
     parser.add_argument("--log-steps", type=int, default=10)
@@ -75,7 +80,7 @@ def learning_rate_factor(progress: float, warmup: float, decay: float) -> float:
 
 
 def load_model(options: argparse.Namespace, device: torch.device) -> Qwen2ForCausalLM:
-    """Return the model in fp32 on a CPU, bf16 compute by autocast on a GPU, from scratch or from a folder."""
+    """Return the model, its weights in fp32, from scratch or from a folder."""
     torch.manual_seed(options.seed)
     source = options.out if options.resume else options.model
     if source is None:
@@ -157,8 +162,9 @@ def train(options: argparse.Namespace) -> float:
     chats = load_chats(options, tokenizer)
     model = load_model(options, device)
     body = torch.compile(model.model, dynamic=True) if options.compile else model.model
+    is_half = options.precision == "bf16" or (options.precision == "auto" and device.type == "cuda")
     optimizers = build_optimizers(
-        model, options.optimizer, options.lr, options.vector_lr or options.lr, options.weight_decay
+        model, options.optimizer, options.lr, options.vector_lr or options.lr, options.weight_decay, half=is_half
     )
     parameters = list(model.parameters())
     peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
@@ -186,7 +192,7 @@ def train(options: argparse.Namespace) -> float:
         for rows in islice(endless_rows(chats, options, step * ranks), rank, None, ranks):
             if options.steps or options.epochs:
                 progress = step / total_steps
-            if progress >= 1:
+            if progress >= options.until:
                 break
             factor = learning_rate_factor(progress, options.warmup, options.decay)
             for optimizer, lrs in zip(optimizers, peaks, strict=True):
@@ -195,7 +201,7 @@ def train(options: argparse.Namespace) -> float:
 
             batch = collate(chats, rows)
             inputs, labels = batch.inputs.to(device), batch.labels.to(device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            with torch.autocast(device.type, torch.bfloat16, enabled=is_half):
                 hidden = body(input_ids=inputs, use_cache=False).last_hidden_state
                 loss, _ = completion_loss(hidden, model.lm_head.weight, labels)
             loss.backward()

@@ -33,6 +33,8 @@ SHOW_CURSOR = b"\x1b[?25h"
 """A progress bar hides it (xterm control sequences, DECTCEM)."""
 
 
+EXPAND_RETRIES = 3
+"""New seeds to try after a rejected expansion: most are only too like an earlier one."""
 LOG_DAYS = 7
 """An engine log that was left behind is kept so long."""
 

@@ -52,7 +52,9 @@ SETTINGS: dict[str, Any] = {
         int | None, typer.Option(help="Longest answer, in tokens. Default: what the context leaves.")
     ],
     "seed": Annotated[int | None, typer.Option(help="The same seed, file, model and settings are the same run.")],
-    "retries": Annotated[int | None, typer.Option(help="New seeds to try after a rejected answer.")],
+    "retries": Annotated[
+        int | None, typer.Option(help="New seeds to try after a rejected answer. Default: what suits the model.")
+    ],
     "slots": Slots,
     "threads": Threads,
     "gpu_layers": GpuLayers,

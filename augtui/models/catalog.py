@@ -20,6 +20,10 @@ from augtui.models.registry import Pulled
 
 DEFAULT = "default"
 DEFAULT_FILE = "augtui-nano-q8_0.gguf"
+DEFAULT_RETRIES = 1
+"""What a small model got wrong it seldom gets right with another seed, and what it fails on is long."""
+DEFAULT_ROOM = 160
+"""The default model adds 30 to 120 tokens; an answer that gets longer has lost its way."""
 GGUF_MAGIC = b"GGUF"
 LEAST_GGUF_BYTES = 24
 """A GGUF header: magic, version, tensor count, metadata count (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md)."""
@@ -46,6 +50,10 @@ class Model:
     """Languages that the model knows; empty: any."""
     tasks: tuple[str, ...] = ()
     """What it was trained for; empty: anything, or nothing is known of it."""
+    refine_retries: int = 3
+    """New seeds worth trying after a rejected refinement."""
+    answer_room: int | None = None
+    """Tokens that a refined prompt may have over the original's; None: no such bound (`Job.answer_room`)."""
     library: Library = "llama"
     file: Path | None = None
     """Its file or folder; None is a server's model."""
@@ -91,7 +99,8 @@ def resolve(name: str, *, timeout_s: float | None = None) -> Model:
     if name == DEFAULT:
         path = Path(str(files("augtui.models.bundled").joinpath(DEFAULT_FILE)))
         _require_gguf(path)
-        return Model(DEFAULT, "specialised", Strictness.STRICT, temperature=0.3, languages=("en",), file=path)
+        return Model(DEFAULT, "specialised", Strictness.STRICT, temperature=0.3, languages=("en", "zh"),
+                     refine_retries=DEFAULT_RETRIES, answer_room=DEFAULT_ROOM, file=path)  # fmt: skip
     pulled = _pulled(name)
     if pulled is not None:
         return pulled

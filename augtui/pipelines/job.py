@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from augtui import __version__
@@ -33,6 +33,10 @@ class Job:
     """Answers wanted for each record."""
     languages: tuple[str, ...] = ()
     """Languages that the model knows (`en`, `zh`); empty: all. Records in another are not given to it."""
+    answer_room: int | None = None
+    """Tokens that a refined prompt may have over the original's, generously counted, for a model that carries it over
+    and adds a little: a longer answer has lost its way, and waiting for its end is futile. None: no such bound.
+    `sampling.max_tokens` comes first."""
     similarity: float = 0.7
     """Expanded instructions at least this similar (ROUGE-L F1) to their seed or to one another are rejected."""
     adapter: str | None = None
@@ -69,6 +73,14 @@ class Job:
             return self
         return dict(self.teachers).get(language(instruction).value, self)
 
+    def sampling_for(self, instruction: str) -> Sampling:
+        """Return how an answer to this instruction is drawn."""
+        if self.answer_room is None or self.sampling.max_tokens is not None:
+            return self.sampling
+        # A token has two letters at least, where it is not a digit, a mark or a byte of another script.
+        letters = sum(char.isalpha() for char in instruction if char.isascii())
+        return replace(self.sampling, max_tokens=len(instruction.encode()) - letters // 2 + self.answer_room)
+
     def config(self) -> dict[str, Any]:
         """Return all that decides the results, as JSON values; `augtui runs show` prints it."""
         sampling = self.sampling
@@ -89,6 +101,8 @@ class Job:
         if self.adapter_sha256 is not None:
             config["adapter"] = self.adapter_sha256
         config.update(self.numerics)
+        if self.answer_room is not None:
+            config["answer_room"] = self.answer_room
         if self.languages:
             config["languages"] = list(self.languages)
         config.update({name: _plain(getattr(self, name)) for name in self.task.decided_by})

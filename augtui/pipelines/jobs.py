@@ -7,13 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 from augtui.domain.guard import Strictness
-from augtui.domain.tasks import Task
+from augtui.domain.tasks import REFINE, Task
 from augtui.engines.base import Sampling
 from augtui.errors import ModelError
 from augtui.models import checksums
 from augtui.models.catalog import Model
 from augtui.pipelines.job import Job
 from augtui.settings import Settings
+
+RETRIES = 3
+"""New seeds to try after a rejected answer, where neither the user nor the model says otherwise."""
 
 
 def job_for(
@@ -42,9 +45,10 @@ def job_for(
         sampling=_sampling(task, settings, model),
         seed=settings.seed,
         guard=model.guard if settings.guard == "auto" else Strictness(settings.guard),
-        retries=settings.retries,
+        retries=_retries(task, model) if settings.retries is None else settings.retries,
         samples=samples,
         languages=model.languages,
+        answer_room=model.answer_room if task.name == REFINE.name else None,
         similarity=settings.similarity,
         adapter=adapter_name(settings),
         adapter_sha256=adapter_sha256(settings),
@@ -60,6 +64,10 @@ def job_for(
         for tongue, teacher in sorted(teachers.items())
     ]
     return replace(job, teachers=tuple(others))
+
+
+def _retries(task: Task[Any], model: Model) -> int:
+    return model.refine_retries if task.name == REFINE.name else RETRIES
 
 
 def _sampling(task: Task[Any], settings: Settings, model: Model) -> Sampling:

@@ -174,8 +174,8 @@ class Runner:
         seed = self._job.attempt_seed(item.record_id, item.sample, attempt)
         request_id = f"{item.key}:{attempt}"
         self._flights[request_id] = _Flight(item, attempt, seed)
-        messages = self._step.messages(item)
-        return Request(request_id, messages, seed, self._job.sampling, self._step.schema, adapter=self._job.adapter)
+        messages, sampling = self._step.messages(item), self._job.sampling_for(item.instruction)
+        return Request(request_id, messages, seed, sampling, self._step.schema, adapter=self._job.adapter)
 
     def _take_up(self, poll: _Poll, item: PendingItem, held: Attempt) -> None:
         """Go on with a try that a former process has saved."""

@@ -18,10 +18,13 @@ def gguf(folder: Path, name: str) -> str:
     return str(path)
 
 
-def test_the_default_model_is_in_the_package_and_small_enough_for_it() -> None:
+def test_the_default_model_is_in_the_package_and_small_enough_for_it(tmp_path: Path) -> None:
     model = catalog.resolve("default")
     assert model.path.stat().st_size <= 16 * 2**20
     assert (model.style, model.guard) == ("specialised", Strictness.STRICT)
+    assert model.languages == ("en", "zh")
+    assert model.answer_room is not None
+    assert model.refine_retries < catalog.resolve(gguf(tmp_path, "another-refine.gguf")).refine_retries
 
 
 @pytest.mark.parametrize(

