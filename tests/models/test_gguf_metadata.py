@@ -17,7 +17,7 @@ def test_the_default_model_s_file_tells_what_it_is(default_model: Path) -> None:
     metadata = gguf_metadata.read(default_model)
     assert metadata.values["general.architecture"] == "qwen2"
     assert metadata.of_architecture("block_count") == 4
-    assert metadata.values["tokenizer.ggml.tokens"] == 4096
+    assert metadata.values["tokenizer.ggml.tokens"] == 8192
     assert "<|im_start|>" in metadata.values["tokenizer.chat_template"]
     assert metadata.quantization == "Q8_0"
     assert metadata.parameters == 4_002_048
