@@ -111,8 +111,10 @@ def _received(pipe: BinaryIO, child: subprocess.Popen[bytes], name: str) -> Iter
     """Yield the outcomes that the child found. Raises InputError: the child's, or its sudden end."""
     while True:
         head = pipe.read(_LENGTH.size)
-        data = pipe.read(_LENGTH.unpack(head)[0]) if len(head) == _LENGTH.size else b""
-        if not data:
+        length = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else 0
+        data = pipe.read(length)
+        # A child that is killed may have sent a part of its last piece.
+        if not length or len(data) < length:
             status = child.wait()
             how = f"by signal {-status}" if status < 0 else f"with status {status}"
             raise InputError(
