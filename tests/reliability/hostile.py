@@ -141,9 +141,9 @@ class Terminal:
         return wanted in self.output
 
     def press(self, keys: bytes, quiet_s: float = 0.15) -> None:
-        """Press keys and take what comes."""
+        """Press keys and take what comes; a blinking cursor is never quiet."""
         os.write(self._end, keys)
-        self.read(quiet_s)
+        self.read(quiet_s, 2.0)
 
     def close(self) -> int:
         """End it; return its exit code."""
@@ -160,7 +160,7 @@ def on_a_pty(path: Path, pages: int, environment: dict[str, str]) -> tuple[bytes
     terminal = Terminal([*command, "--project", str(path)], environment)
     try:
         terminal.until(b"Records")
-        terminal.read(1.0)
+        terminal.read(1.0, 5.0)
         for number in range(pages):
             terminal.press(b"\x1b[6~")
             if number % 4 == 0:

@@ -116,8 +116,8 @@ def reference(folder: Path) -> Any:
 
 def test_it_says_what_it_loaded(backend: mlx.MlxBatcher) -> None:
     info = backend.model
-    assert info.description == "qwen2 4.0M F32 (MLX)"
-    assert info.parameters == 4_002_048
+    assert info.description == "qwen2 4.5M F32 (MLX)"
+    assert info.parameters == 4_460_800
     assert info.bytes == 4 * info.parameters
     assert (info.context_train, info.context_sequence, info.slots) == (2048, 512, 4)
     assert info.metadata["general.architecture"] == "qwen2"
@@ -137,7 +137,7 @@ def test_a_quantized_folder_is_loaded_and_answers(folder: Path, tmp_path: Path) 
     save_model(small, network)
     (small / "config.json").write_text(json.dumps(config))
     backend = mlx.load(small, EngineOptions(slots=2, library="mlx"))
-    assert backend.model.description == "qwen2 4.0M 4-bit (MLX)"
+    assert backend.model.description == "qwen2 4.5M 4-bit (MLX)"
     assert backend.model.bytes < 4_002_048
     assert isinstance(backend, mlx.MlxBatcher)
     assert completion(backend, Request("a", prompt("bread"), sampling=GREEDY)).text
@@ -695,8 +695,8 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a layer too many": (_rewrite("config.json", lambda config: config.update(num_hidden_layers=5)), "[Mm]issing"),
     "weights cut short": (_cut, "[Ii]nvalid|offset|unexpected|fail|read"),
     "another's tokenizer": (
-        _rewrite("tokenizer.json", lambda source: source["model"]["vocab"].update(elephant=5000)),
-        "the tokenizer has 5001 tokens, the model only 4096",
+        _rewrite("tokenizer.json", lambda source: source["model"]["vocab"].update(elephant=9000)),
+        "the tokenizer has 9001 tokens, the model only 8192",
     ),
     "an unknown decoder": (
         _rewrite(
