@@ -65,7 +65,8 @@ def test_a_table_with_a_row_for_each_number_and_advice(prompts: Path) -> None:
         ["2", "4"],
         ["4", "4"],
     ]
-    assert lines[-1].startswith("recommended: ")
+    # It may take two lines.
+    assert any(line.startswith("recommended: ") for line in lines[-2:])
     assert all(len(line) <= 80 for line in lines[1:-1])
     assert [line.split(":")[1] for line in done.stderr.decode().splitlines()] == [" 1 slot", " 2 slots", " 4 slots"]
 
