@@ -58,7 +58,7 @@ def test_the_trainers_options_are_those_of_their_parsers() -> None:
         "    add = argparse._ActionsContainer.add_argument\n"
         "    with mock.patch('argparse._ActionsContainer.add_argument',"
         " lambda self, *a, **k: (seen.extend(a), add(self, *a, **k))[1]):\n"
-        "        try: (module.parse_arguments if name == 'training.sft' else lambda a: module._parser())(['--help'])\n"
+        "        try: (module.parse_arguments if name == 'training.sft' else module.main)(['--help'])\n"
         "        except SystemExit: pass\n"
         "    print(name, *seen, file=sys.stderr)\n"
     )

@@ -84,6 +84,7 @@ class Review(Workbench):
         self._wanted = Wanted()
         self._items: list[int] = []
         self._place = 0
+        self._loads = 0
         self._shown: Candidate | None = None
         self._view = 0
         self._judging = asyncio.Lock()
@@ -125,7 +126,9 @@ class Review(Workbench):
 
     async def _load(self) -> None:
         wanted = self._wanted
-        self._items = await self.workshop.reader.slow.ask(
+        self._loads += 1
+        load = self._loads
+        items = await self.workshop.reader.slow.ask(
             judging.candidates,
             order=wanted.order,
             run=wanted.run,
@@ -135,14 +138,19 @@ class Review(Workbench):
             reviewed=wanted.reviewed,
             limit=BULK,
         )
-        self._place = 0
-        await self._show()
+        if load == self._loads:  # else a later one knows more
+            self._items, self._place = items, 0
+            await self._show()
 
     async def _show(self) -> None:
         self._place = min(max(0, self._place), max(0, len(self._items) - 1))
         self._shown = None
         if self._items:
-            self._shown = await self.workshop.reader.quick.ask(judging.candidate, self._items[self._place])
+            asked = self._items[self._place]
+            one = await self.workshop.reader.quick.ask(judging.candidate, asked)
+            if self._items[self._place : self._place + 1] != [asked]:
+                return  # the list has changed meanwhile, and whoever changed it shows it
+            self._shown = one
         self._draw()
 
     def _draw(self) -> None:
