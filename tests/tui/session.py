@@ -168,8 +168,9 @@ def session(home: Path, pictures: Path | None = None, say: Callable[[str], None]
         if not target.exists():
             raise TimeoutError(f"nothing was exported:\n{terminal.screen()}")
         say(f"exported {target.stat().st_size:,} bytes")
+        terminal.until("export ✓")  # else leaving asks whether to stop it
         terminal.keys("C-q")
-        terminal.until(r"\$ $")
+        terminal.until(r"\$\s*\Z")
         return target
     finally:
         terminal.close()
