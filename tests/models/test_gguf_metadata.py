@@ -20,7 +20,7 @@ def test_the_default_model_s_file_tells_what_it_is(default_model: Path) -> None:
     assert metadata.values["tokenizer.ggml.tokens"] == 8192
     assert "<|im_start|>" in metadata.values["tokenizer.chat_template"]
     assert metadata.quantization == "Q8_0"
-    assert metadata.parameters == 4_002_048
+    assert metadata.parameters == 4_460_800
     assert metadata.tensors["Q8_0"] > 0
     # 4 layers, 2 key-value heads of 64, f16, keys and values (its README).
     assert metadata.cell_bytes == 4 * 2 * 64 * 2 * 2
