@@ -28,7 +28,7 @@ HOSTILE = "\x1b]52;c;UFdO\x07 [bold]not[/bold] [/foo] \x9b31m \u202egnp.exe \x1b
 CHINESE = ("请解释一下光合作用的过程", "写一首关于秋天的短诗，不少于20个字", "用三句话总结这篇文章")
 FACTS = {
     "name": "default", "path": "/models/augtui-nano-q8_0.gguf", "sha256": "0" * 64, "style": "specialised",
-    "architecture": "qwen2", "parameters": 4_460_800, "quantization": "Q8_0", "context": 1024, "layers": 6,
+    "architecture": "qwen2", "parameters": 4_002_048, "quantization": "Q8_0", "context": 1024, "layers": 6,
     "licence": "apache-2.0",
 }  # fmt: skip
 
