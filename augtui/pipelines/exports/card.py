@@ -135,7 +135,7 @@ def _contents(tally: Tally, splits: Mapping[str, int], left_out: Mapping[str, in
 
 
 def _provenance(facts: CardFacts, tally: Tally) -> list[str]:
-    lines = ["## Provenance\n", f"Written by [augtui](https://pypi.org/project/augtui/) {__version__}.\n"]
+    lines = ["## Provenance\n", f"Written by augtui {__version__}.\n"]
     if tally.sources:
         lines += [_table("source", "rows", dict(tally.sources.most_common(_NAMES_LISTED)))]
         if len(tally.sources) > _NAMES_LISTED:
