@@ -38,7 +38,7 @@ def detect(text: str) -> str:
     told = language(text)
     if told in (Language.ZH, Language.NONE):
         return told.value
-    if told is Language.EN and evident_english(text):
+    if told is Language.EN and not text.isascii() and evident_english(text):
         return EN
     name, probability = _fasttext(text)
     if told is Language.EN:

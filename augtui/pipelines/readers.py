@@ -53,10 +53,7 @@ def json_lines(stream: Stream) -> Rows:
             yield _quarantined(number, TOO_LONG, line.head)
         elif line and not line.isspace():
             try:
-                text = line.decode()
-                value = jsontext.parse(text.removeprefix("\ufeff"))
-            except UnicodeDecodeError:
-                yield _quarantined(number, jsontext.NOT_UTF8, line)
+                value = jsontext.parse_line(line)
             except jsontext.Refused as refused:
                 yield _quarantined(number, refused.reason, line)
             else:
