@@ -88,8 +88,8 @@ def read_named(
 
 def _seen(rows: readers.Rows, see: Callable[[Any], None]) -> readers.Rows:
     for row in rows:
-        if isinstance(row, readers.Row):
-            see(row.value)
+        if not isinstance(row, Quarantined):
+            see(row[1])
         yield row
 
 
@@ -131,18 +131,19 @@ def _judged(
         if isinstance(row, Quarantined):
             yield row
             continue
+        line, value = row
         try:
-            found = finder.find_all(row.value)
+            found = finder.find_all(value)
         except NoRecord as refused:
             if not judged and refused.reason in (NO_FIELD, NOT_TEXT):
-                fieldless.append(row.value)
+                fieldless.append(value)
                 if len(fieldless) >= ROWS_TO_JUDGE:
                     break
-            yield Quarantined(row.line, refused.reason, shown(row.value))
+            yield Quarantined(line, refused.reason, shown(value))
         else:
             judged = True
             for one in found:
-                yield one, row.line
+                yield one, line
     if fieldless and not judged:
         raise _no_field(fieldless, field, layout, name)
 

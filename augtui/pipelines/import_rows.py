@@ -94,7 +94,7 @@ def _read(path: Path, name: str, reading: Reading, skip: int, rows: int, charact
                 place = place_row(len(batch.records), found.source_id, line, found.extra, storable)
                 batch.records.append((record_id, instruction, response, occurrence, detect(instruction)))
                 batch.places.append(place)
-                size += len(instruction) + len(response or "") + len(place[4] or "")
+                size += len(instruction) + (len(response) if response else 0) + (len(place[4]) if place[4] else 0)
             if count >= rows or size >= characters:
                 yield _counted(batch)
                 batch, count, size = Batch(), 0, 0

