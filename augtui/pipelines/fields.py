@@ -57,8 +57,7 @@ class Finder:
         first turn is the instruction, the second the response). Raises NoRecord.
         """
         if isinstance(row, dict):
-            layout = self._layouts.get(tuple(row)) or self._layout(row)
-            if layout.is_plain and (plain := _plain(row, layout)) is not None:
+            if (plain := self._plain(row)) is not None:
                 return [plain]
             found = self._in_object(row)
         elif self._name is not None:
@@ -71,6 +70,10 @@ class Finder:
         else:
             raise NoRecord(NOT_AN_OBJECT)
         return _whole(found)
+
+    def _plain(self, row: dict[str, Any]) -> Found | None:
+        layout = self._layouts.get(tuple(row)) or self._layout(row)
+        return _plain(row, layout) if layout.is_plain else None
 
     def _in_object(self, row: dict[str, Any]) -> list[Found]:
         layout = self._layout(row)
