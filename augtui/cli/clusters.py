@@ -49,7 +49,7 @@ def ls(
     from augtui.store.projects import open_project
 
     with open_project(load(project=project).project, create=False) as opened:
-        state = _state(opened, quiet)
+        state = known_state(opened, quiet)
         listed = figures.ordered(figures.figures(opened), order, all_levels=all_levels)
         clusters_display.show(opened, state, listed, json=json)
 
@@ -121,7 +121,7 @@ def show(
     from augtui.store.projects import open_project
 
     with open_project(load(project=project or context.obj).project, create=False) as opened:
-        _state(opened, quiet)
+        known_state(opened, quiet)
         found = maps.find(opened, cluster)
         if output is not None:
             clusters_display.write(opened, found, output, quiet=quiet)
@@ -158,7 +158,7 @@ def prune(
     if keep is not None and duplicates:
         raise UsageError("--keep and --duplicates exclude each other", hint="One after the other.")
     with open_project(load(project=project or context.obj).project, create=False) as opened:
-        _state(opened, quiet)
+        known_state(opened, quiet)
         found = maps.find(opened, cluster)
         wanted = figures.prunable(opened, found, keep=keep, duplicates=duplicates)
         said = reason or figures.why(found, keep=keep, duplicates=duplicates)
@@ -202,7 +202,7 @@ def undo(
         print(f"augtui clusters: {said}", file=sys.stderr)
 
 
-def _state(project: Project, quiet: bool) -> State:
+def known_state(project: Project, quiet: bool) -> State:
     """Return the map's state, made first where there is none; tell of records that are not in it."""
     import sys
 

@@ -232,6 +232,21 @@ def points(project: Project) -> Iterator[Point]:
         after = rows[-1][0] + 1
 
 
+def places(project: Project, rejected: str, most: int) -> list[tuple[int, float, float, bool]]:
+    """Return (innermost cluster, x, y, whether it was rejected) of records, evenly thinned to about `most`.
+
+    `rejected` is the query for rejected records (`augtui.store.pruning`).
+    """
+    if not attach(project):
+        return []
+    count = int(_rows(project, f"SELECT COUNT(*) FROM {SCHEMA}.points")[0][0])
+    return _rows(
+        project,
+        f"SELECT cluster, x, y, record IN ({rejected}) FROM {SCHEMA}.points WHERE record % ? = 0 ORDER BY record",
+        (max(1, -(-count // most)),),
+    )
+
+
 def members(project: Project, cluster: Cluster) -> list[tuple[int, int | None, bytes]]:
     """Return (record, its twin, its vector) of a cluster's records, in their order."""
     if not attach(project):

@@ -211,7 +211,9 @@ def described(
         inside[node.rows] = number
         likeness = points[node.rows] @ node.centre
         central = node.rows[np.lexsort((node.rows, -likeness))]
-        x, y = np.median(places[central[: max(1, len(central) // 4)]], axis=0)
+        # Its sign stands on one of its central records: in the middle between two groups there may be nothing.
+        middle = places[central[: max(1, len(central) // 4)]]
+        x, y = middle[np.argmin(((middle - np.median(middle, axis=0)) ** 2).sum(axis=1))]
         found.append(
             Cluster(
                 number, node.path, parent, last, len(node.rows), tuple(words[number]),
