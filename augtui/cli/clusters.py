@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from augtui.store.maps import State
     from augtui.store.projects import Project
 
-app = typer.Typer(
-    help="List the clusters of a project's records.", invoke_without_command=True, rich_markup_mode=None
-)
+app = typer.Typer(help="List the clusters of a project's records.", invoke_without_command=True, rich_markup_mode=None)
 
 Path = Annotated[str, typer.Argument(help="A cluster's number: 3, or 3.1 for one inside of it.")]
 Order = Annotated[
@@ -71,7 +69,7 @@ def make(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Make the map: records that are alike stand together. It is kept beside the project; the same again is there at once.
+    """Make the map: records that are alike stand together. It is kept beside the project, and made once.
 
     Later records are put into the map that is there while they are few; --renew makes it anew.
     """

@@ -27,7 +27,9 @@ def show(project: Project, state: State, listed: Sequence[Figures], *, json: boo
     if not listed:
         typer.echo("no records", err=True)
         return
-    typer.echo(f"{'cluster':<8} {'records':>8} {'share':>6} {'dense':>5} {'accept':>6} {'words':>6} {'repeat':>6}  name")
+    typer.echo(
+        f"{'cluster':<8} {'records':>8} {'share':>6} {'dense':>5} {'accept':>6} {'words':>6} {'repeat':>6}  name"
+    )
     for one in listed:
         typer.echo(line(one))
     shown = f"{state.records:,} records, alike by {state.likeness}"

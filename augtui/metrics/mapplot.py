@@ -57,9 +57,7 @@ def picture(project: Project, path: str | None = None) -> Picture:
     if not level and parent is not None:
         level = [listed[parent.number]]
     place_of = {
-        inner: place
-        for place, one in enumerate(level)
-        for inner in range(one.cluster.number, one.cluster.last + 1)
+        inner: place for place, one in enumerate(level) for inner in range(one.cluster.number, one.cluster.last + 1)
     }
     points = tuple(
         (-1 if gone else place_of[cluster], x, y)

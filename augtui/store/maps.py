@@ -204,13 +204,16 @@ def clusters(project: Project, *, centres: bool = False) -> list[Cluster]:
         "SELECT number, path, parent, last, size, words, density, length, duplicates, x, y, examples,"
         f" {'centre' if centres else 'NULL'} FROM {SCHEMA}.clusters ORDER BY number",
     )
-    return [
-        Cluster(
-            *row[:5], tuple(str(word) for word in json.loads(row[5])), *row[6:11],
-            tuple(int(number) for number in json.loads(row[11])), row[12] or b"",
-        )
-        for row in rows
-    ]  # fmt: skip
+    found: list[Cluster] = []
+    for number, path, parent, last, size, words, density, length, duplicates, x, y, examples, centre in rows:
+        named = tuple(str(word) for word in json.loads(words))
+        shown = tuple(int(record) for record in json.loads(examples))
+        found.append(
+            Cluster(
+                number, path, parent, last, size, named, density, length, duplicates, x, y, shown, centre or b""
+            )
+        )  # fmt: skip
+    return found
 
 
 def find(project: Project, path: str) -> Cluster:

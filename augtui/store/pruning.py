@@ -47,7 +47,10 @@ def prune(project: Project, records: Iterable[int], reason: str) -> int:
     noted = 0
     with project.write() as conn:
         gone = {row[0] for row in conn.execute(REJECTED)}
-        now, said = _moment(conn.execute("SELECT MAX(created_at) FROM reviews").fetchone()[0]), MARK + db.storable(reason)
+        now, said = (
+            _moment(conn.execute("SELECT MAX(created_at) FROM reviews").fetchone()[0]),
+            MARK + db.storable(reason),
+        )
         made_by = dict(
             conn.execute("SELECT result, MIN(number) FROM items WHERE result IS NOT NULL GROUP BY result").fetchall()
         )

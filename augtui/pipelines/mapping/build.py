@@ -81,7 +81,8 @@ def make(
 ) -> tuple[State, bool]:
     """Make the map of a project's records; return what it was made of, and whether it was there already.
 
-    Few later records are put into the map that is there, unless it is to be made anew (`renew`). Raises StoreError while another process makes it, UsageError where a library is missing.
+    Few later records are put into the map that is there, unless it is to be made anew (`renew`). Raises StoreError
+    while another process makes it, UsageError where a library is missing.
     """
     # Threads that wait must not spin: the machine is also somebody's desk. Read when the libraries are loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -136,7 +137,8 @@ def _made(project: Project, options: Options, name: str, tell: Tell, embed: Embe
         Point(
             texts.numbers[row], inside[row], round(float(places[row, 0]), 4), round(float(places[row, 1]), 4),
             round(float(densities[row]), 4), texts.lengths[row],
-            None if (twin := texts.twins[row]) is None else texts.numbers[twin], points[row].astype(np.float16).tobytes(),
+            None if (twin := texts.twins[row]) is None else texts.numbers[twin],
+            points[row].astype(np.float16).tobytes(),
         )
         for row in range(size)
     )  # fmt: skip
@@ -321,4 +323,3 @@ def _length(text: str) -> int:
     from augtui.metrics.similarity import tokenized
 
     return len(text.split()) if text.isascii() else len(tokenized(text))
-

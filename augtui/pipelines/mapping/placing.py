@@ -53,7 +53,7 @@ def place(project: Project, known: State, options: Options, tell: Tell, embed: E
     clusters = maps.clusters(project, centres=True)
     inside = descended(fresh, clusters)
     old = list(maps.points(project))
-    known_vectors = {record: vector for record, vector in maps.vectors(project)}
+    known_vectors = dict(maps.vectors(project))
     rows: dict[int, list[int]] = {}
     for row, number in enumerate(inside):
         rows.setdefault(number, []).append(row)

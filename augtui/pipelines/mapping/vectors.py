@@ -33,7 +33,7 @@ class Projection:
     """What is taken off the features first, shape (features,), or of size 0 for nothing."""
 
     def texts(self, texts: Sequence[str]) -> Floats:
-        """Return the vectors of texts by their terms, length 1 (0 for a text without any), shape (texts, dimensions)."""
+        """Return the vectors of texts by their terms, length 1 or (without any term) 0, shape (texts, dimensions)."""
         return self.features(weighted(counted(texts), self.weights))
 
     def embeddings(self, embeddings: Floats) -> Floats:
@@ -50,9 +50,7 @@ def counted(texts: Sequence[str]) -> Any:
     import numpy as np
     from sklearn.feature_extraction.text import HashingVectorizer
 
-    hasher = HashingVectorizer(
-        n_features=FEATURES, analyzer=terms, norm=None, alternate_sign=False, dtype=np.float32
-    )
+    hasher = HashingVectorizer(n_features=FEATURES, analyzer=terms, norm=None, alternate_sign=False, dtype=np.float32)
     return hasher.transform(texts)
 
 

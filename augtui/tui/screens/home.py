@@ -21,9 +21,7 @@ from augtui.domain.visible import excerpt, visible
 from augtui.errors import AugtuiError
 from augtui.pipelines.examples import PROMPTS
 from augtui.pipelines.export import WholeFile
-from augtui.store import dataset, lineage, listings, runs, search
-from augtui.store.dataset import StoredRecord
-from augtui.store.lineage import Step
+from augtui.store import dataset, listings, runs, search
 from augtui.store.listings import Filter, RecordRow, StepCount
 from augtui.store.projects import Project
 from augtui.store.runs import RunRow
@@ -33,7 +31,7 @@ from augtui.tui.screens.dialogs import Reading
 from augtui.tui.screens.filters import Filters
 from augtui.tui.screens.workbench import Workbench
 from augtui.tui.tasks import spawn
-from augtui.tui.text import assemble, duration, line, plain
+from augtui.tui.text import assemble
 from augtui.tui.widgets.records import RecordsTable
 
 SEARCH_PAUSE_S = 0.15
@@ -300,7 +298,8 @@ class Home(Workbench):
         found = await self.workshop.reader.quick.ask(record.read, row.id)
         if found is not None:
             await self.app.push_screen(
-                Reading(f"Record {row.number:,}", record.detail(*found), copied=found[0].instruction), wait_for_dismiss=False
+                Reading(f"Record {row.number:,}", record.detail(*found), copied=found[0].instruction),
+                wait_for_dismiss=False,
             )
 
     def on_records_table_broken(self, event: RecordsTable.Broken) -> None:

@@ -80,6 +80,10 @@ class Plots(Workbench):
         self._chosen = self._figures[event.option_index]
         self.action_reload()
 
+    def show_map(self) -> None:
+        """Choose the map."""
+        self.query_one("#figure-names", OptionList).highlighted = self._figures.index(MAP)
+
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Give the map the room of the list while one is in it."""
         self.query_one("#plots").set_class(self.query_one(MapPane) in event.widget.ancestors, "-inside")

@@ -34,6 +34,8 @@ from augtui.tui.widgets.scatter import Cloud, Scatter, sign
 if TYPE_CHECKING:
     from augtui.tui.app import Workshop
 
+STAY = 10
+"""Records that stay of a cluster unless one says otherwise."""
 DRAWN = 200_000
 """Points that are drawn at most: of more, an even part."""
 LOOK_S = 0.25
@@ -453,7 +455,9 @@ class MapPane(Vertical):
             return
         keep: int | None = None
         if what == "central":
-            said = await self.app.push_screen_wait(Prompt("Prune", "How many stay, the most central first?", value="10"))
+            said = await self.app.push_screen_wait(
+                Prompt("Prune", "How many stay, the most central first?", value=str(STAY))
+            )
             if said is None:
                 return
             if not said.strip().isdecimal() or not said.isascii():
@@ -478,9 +482,7 @@ class MapPane(Vertical):
         question = Question("Prune", text, yes=f"Reject {len(numbers):,}", no="Cancel")
         if not await self.app.push_screen_wait(question):
             return
-        count = await reader.hands.ask(
-            pruning.prune, numbers, metrics.why(cluster, keep=keep, duplicates=repeats)
-        )
+        count = await reader.hands.ask(pruning.prune, numbers, metrics.why(cluster, keep=keep, duplicates=repeats))
         self.notify(f"{count:,} records rejected. u takes it back.", markup=False)
         await self._again()
 
@@ -536,4 +538,3 @@ def _examples(project: Project, one: Figures) -> list[tuple[int, str]]:
         rows = project.read("SELECT instruction FROM records WHERE number = ?", (number,))
         found += [(number, str(row[0])) for row in rows]
     return found
-

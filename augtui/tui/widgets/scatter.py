@@ -1,4 +1,4 @@
-"""Points in cells: a scatter of clusters in braille dots, or in a letter for each cluster where there are no colours."""
+"""Points in cells: a scatter of clusters in braille dots, or in letters where there are no colours."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def _bounds(cloud: Cloud) -> tuple[float, float, float, float]:
         return -1.0, 1.0, -1.0, 1.0
     found: list[float] = []
     for values in (cloud.x, cloud.y):
-        low, high = (float(value) for value in np.quantile(values, (0.002, 0.998)))
+        low, high = (float(value) for value in np.quantile(values, (0.01, 0.99)))
         room = max((high - low) * 0.04, 1e-4)
         found += [low - room, high + room]
     return found[0], found[1], found[2], found[3]
