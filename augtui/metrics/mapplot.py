@@ -110,14 +110,19 @@ def _placed(shown: Picture) -> tuple[float, float, float, float]:
 
 def _spot(x: float, y: float, places: tuple[float, float, float, float]) -> tuple[float, float]:
     left, top, across, down = places
-    return LEFT + min(SIDE, max(0.0, (x - left) * across)), TOP + min(SIDE, max(0.0, (top - y) * down))
+    return LEFT + (x - left) * across, TOP + (top - y) * down
+
+
+def _is_seen(column: float, line: float) -> bool:
+    return LEFT <= column <= LEFT + SIDE and TOP <= line <= TOP + SIDE
 
 
 def _dots(shown: Picture, places: tuple[float, float, float, float]) -> Iterator[str]:
     groups: dict[int, set[str]] = {}
     for group, x, y in shown.points:
         column, line = _spot(x, y, places)
-        groups.setdefault(group, set()).add(f"M{column:.1f} {line:.1f}h0")
+        if _is_seen(column, line):
+            groups.setdefault(group, set()).add(f"M{column:.1f} {line:.1f}h0")
     width = 2.0 if len(shown.points) > 10_000 else 3.0 if len(shown.points) > 1_000 else 6.0
     for group in sorted(groups):
         colour = GREY if group < 0 else COLOURS[group % len(COLOURS)]
@@ -130,6 +135,7 @@ def _dots(shown: Picture, places: tuple[float, float, float, float]) -> Iterator
 def _labels(shown: Picture, places: tuple[float, float, float, float]) -> Iterator[str]:
     for place, one in enumerate(shown.listed):
         x, y = _spot(one.cluster.x, one.cluster.y, places)
+        x, y = min(max(x, LEFT), LEFT + SIDE), min(max(y, TOP), TOP + SIDE)
         colour = COLOURS[place % len(COLOURS)]
         label = one.cluster.path.rpartition(".")[2]
         yield f"<circle cx='{x:.1f}' cy='{y:.1f}' r='12' fill='#ffffff' stroke='{colour}' stroke-width='2'/>"

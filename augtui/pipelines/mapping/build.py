@@ -127,7 +127,7 @@ def _made(project: Project, options: Options, name: str, tell: Tell, embed: Embe
     count = max(TELLING, 3 * layout.PERPLEXITY)
     near = nearest(points, count, options.seed, lambda done, total: tell("comparing", done, total))
     tell("dividing", 0, 0)
-    nodes = list(_in_order(tree.grown(points, options.seed, options.clusters)))
+    nodes = list(_in_order(tree.grown(vectors.smoothed(points, near[0]), options.seed, options.clusters)))
     places = layout.laid_out(
         points, near, options.method, options.seed, lambda done, total: tell("laying out", done, total)
     )

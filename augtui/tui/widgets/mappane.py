@@ -184,10 +184,11 @@ class MapPane(Vertical):
         self._place = min(max(0, self._place), len(self._shown) - 1)
         self.query_one(Scatter).show(self._cloud(atlas, entered), self._place)
         self._list()
+        self.call_after_refresh(self._list)  # now the list knows its width
 
     def _list(self) -> None:
         options = self.query_one("#clusters", OptionList)
-        width = max(16, options.size.width or 30)
+        width = max(16, options.scrollable_content_region.width or 30)
         with self.prevent(OptionList.OptionHighlighted):
             options.clear_options()
             options.add_options(Option(self._row(place, one, width)) for place, one in enumerate(self._shown))

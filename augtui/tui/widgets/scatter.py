@@ -31,6 +31,8 @@ LIGHT = (
     "#2f6690", "#9a5b13", "#2f7d3b", "#b3372c", "#6b4a9c", "#1d7a78", "#7a7000", "#9c3a6b", "#55741d", "#3f4fb0",
     "#7d5230", "#1f7a4a",
 )  # fmt: skip
+OUTLIERS, MANY = 0.01, 300
+"""Of so many points this share may be out of the picture on each side."""
 STRETCH = 1.8
 """How much wider or higher than it is a map may be drawn to fill its room."""
 QUIET = 0.55
@@ -64,7 +66,7 @@ class Raster:
     most: NDArray[np.int32]
     """Shape (height, width); -1 where no group has a point."""
     cells: NDArray[np.int64]
-    """Of each point."""
+    """Of each point; -1 for one that is out of the picture."""
     centres: list[tuple[int, int]]
     """Column and line of each group's centre."""
 
@@ -84,13 +86,14 @@ def raster(cloud: Cloud, width: int, height: int) -> Raster:
     def lines(y: Any) -> Any:
         return np.rint(((bounds[2] + bounds[3]) / 2 - y) * scale_y + down / 2).astype(np.int64)
 
-    column, line = np.clip(columns(cloud.x), 0, across), np.clip(lines(cloud.y), 0, down)
-    cells = (line // 4) * width + column // 2
+    column, line = columns(cloud.x), lines(cloud.y)
+    seen = (column >= 0) & (column <= across) & (line >= 0) & (line <= down)
+    cells = np.where(seen, (line // 4) * width + column // 2, -1)
     dots = np.zeros(width * height, dtype=np.uint8)
-    np.bitwise_or.at(dots, cells, np.array(BITS, dtype=np.uint8)[line % 4, column % 2])
+    np.bitwise_or.at(dots, cells[seen], np.array(BITS, dtype=np.uint8)[line[seen] % 4, column[seen] % 2])
     groups = len(cloud.names)
     most = np.full(width * height, -1, dtype=np.int32)
-    named = cloud.group >= 0
+    named = seen & (cloud.group >= 0)
     if groups and named.any():
         counts = np.bincount(cells[named] * groups + cloud.group[named], minlength=width * height * groups)
         counts = counts.reshape(-1, groups)
@@ -105,14 +108,15 @@ def raster(cloud: Cloud, width: int, height: int) -> Raster:
 
 
 def _bounds(cloud: Cloud) -> tuple[float, float, float, float]:
-    """Return left, right, lower and upper bound of the points but for outliers; none is empty."""
+    """Return left, right, lower and upper bound; of many points those far out are left out. None is empty."""
     import numpy as np
 
     if not len(cloud.x):
         return -1.0, 1.0, -1.0, 1.0
     found: list[float] = []
+    out = OUTLIERS if len(cloud.x) >= MANY else 0.0
     for values in (cloud.x, cloud.y):
-        low, high = (float(value) for value in np.quantile(values, (0.01, 0.99)))
+        low, high = (float(value) for value in np.quantile(values, (out, 1 - out)))
         room = max((high - low) * 0.04, 1e-4)
         found += [low - room, high + room]
     return found[0], found[1], found[2], found[3]
@@ -237,7 +241,7 @@ class Scatter(Widget, can_focus=True):
 
         assert self._cloud is not None
         own = np.zeros(width * height, dtype=np.uint8)
-        own[found.cells[self._cloud.group == self.chosen]] = 1
+        own[found.cells[(self._cloud.group == self.chosen) & (found.cells >= 0)]] = 1
         return own.reshape(height, width)
 
     def _style(self, group: int, is_chosen: bool) -> Style:
