@@ -4,7 +4,8 @@
 
 Time and memory are those of `augtui clusters map` in a process of its own, its start included; the processor's time is
 given beside the clock's. Quality: clusters against labels that they do not know (normalised mutual information,
-purity), and how far neighbours on the map are neighbours in the vectors (trustworthiness, Venna & Kaski 2001; 12 neighbours).
+purity), and how far neighbours on the map are neighbours in the vectors (trustworthiness with 12 neighbours,
+Venna & Kaski 2001).
 """
 
 from __future__ import annotations
