@@ -158,9 +158,9 @@ def _among(
     # Only the nearest few of them count.
     weights[np.cumsum(weights > 0, axis=1) > BETWEEN] = 0
     sums = weights.sum(axis=1)
-    found = (weights[..., None] * np.where(is_chosen[near][..., None], places[near], 0)).sum(axis=1)
+    found: Places = (weights[..., None] * np.where(is_chosen[near][..., None], places[near], 0)).sum(axis=1)
     lonely = sums <= 0
     found[~lonely] /= sums[~lonely, None]
     if lonely.any():
         found[lonely] = between(vectors[rest[lonely]], vectors[chosen], places[chosen])
-    return found.astype(np.float32)
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -33,7 +34,7 @@ class Node:
 
 def usual(size: int) -> int:
     """Return how many clusters a set of some size is divided into: 2 for 20, 7 for 1,000, 32 for 52,000."""
-    return max(1, min(MOST, size // 5, round(size**0.4 / 2.4)))
+    return max(1, min(MOST, size // 5, round(math.pow(size, 0.4) / 2.4)))
 
 
 def grown(vectors: NDArray[np.float32], seed: int, clusters: int | None = None) -> list[Node]:

@@ -92,7 +92,8 @@ def unit(vectors: Any) -> Floats:
     import numpy as np
 
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 1e-9).astype(np.float32)
+    found: Floats = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 1e-9).astype(np.float32)
+    return found
 
 
 def smoothed(vectors: Floats, neighbours: NDArray[np.int32]) -> Floats:
