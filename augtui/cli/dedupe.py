@@ -64,7 +64,7 @@ def dedupe(
         embed = None
         if chosen == "embedding":
             flags = {"model": model, "slots": slots, "threads": threads}
-            embed, common["model"] = _embedding(stack, flags, sieve.progress("embedding"))
+            embed, common["model"] = embedding(stack, flags, sieve.progress("embedding"))
         decisions = deduping.decide(
             sieve.records(), chosen, threshold, looked_at, embed=embed, progress=sieve.progress("comparing")
         )
@@ -79,7 +79,7 @@ def dedupe(
         sieve.finish()
 
 
-def _embedding(stack: ExitStack, flags: dict[str, Any], progress: Progress) -> tuple[Embed, str]:
+def embedding(stack: ExitStack, flags: dict[str, Any], progress: Progress) -> tuple[Embed, str]:
     """Return what turns texts into vectors with the model that the flags mean, and the model's name."""
     from augtui.cli import engines
     from augtui.models import catalog

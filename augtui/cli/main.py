@@ -15,6 +15,7 @@ from augtui.cli import (
     bench,
     check,
     classify,
+    clusters,
     decontaminate,
     dedupe,
     expand,
@@ -138,6 +139,7 @@ app.command("show")(show.show)
 app.command("rm")(models.rm)
 app.command("verify")(models.verify)
 app.command("ps")(models.ps)
+app.add_typer(clusters.app, name="clusters")
 app.command("plot")(plot.plot)
 app.command("paths")(paths.paths)
 

@@ -11,7 +11,7 @@ from augtui.cli import options
 
 
 class Name(StrEnum):
-    """The figures; a test holds them to those of `augtui.metrics.figures`."""
+    """The figures; a test holds them to those of `augtui.metrics.figures`, and the map."""
 
     LENGTHS = "lengths"
     TASKS = "tasks"
@@ -20,19 +20,23 @@ class Name(StrEnum):
     REASONS = "reasons"
     SPEED = "speed"
     DIVERSITY = "diversity"
+    MAP = "map"
 
 
 def plot(
     name: Annotated[Name, typer.Argument(help="What to show.")],
     output: Annotated[str, typer.Option("--output", "-o", help="A file that ends in .svg or .png.")],
     project: options.Project = None,
+    cluster: Annotated[str | None, typer.Option(help="Of the map: what is inside of this cluster, such as 3.")] = None,
     json: options.Json = False,
 ) -> None:
-    """Draw a figure of a project: lengths before and after, mixes, acceptance, reasons, speed, diversity."""
+    """Draw a figure of a project: lengths before and after, mixes, acceptance, reasons, speed, diversity, the map."""
+    from dataclasses import asdict
+    from functools import partial
     from pathlib import Path
 
     from augtui.errors import OutputError, UsageError
-    from augtui.metrics import figures, plots
+    from augtui.metrics import figures, mapplot, plots
     from augtui.pipelines.export import WholeFile
     from augtui.settings import load
     from augtui.store.projects import open_project
@@ -40,14 +44,26 @@ def plot(
     kind = Path(output).suffix.lower()
     if kind not in (".svg", ".png"):
         raise UsageError(f"{output}: a plot is a .svg or a .png file", hint=f"Such as: --output {name.value}.svg")
+    if cluster is not None and name is not Name.MAP:
+        raise UsageError("--cluster is for the map")
     with open_project(load(project=project).project, create=False) as opened:
-        figure = figures.FIGURES[name.value](opened)
+        if name is Name.MAP:
+            from augtui.cli.clusters import known_state
+
+            known_state(opened, quiet=False)
+            shown = mapplot.picture(opened, cluster)
+            draw_svg, draw_png = partial(mapplot.svg, shown), partial(mapplot.png, shown)
+            said = {"name": "map", "title": shown.title, "note": shown.note, "points": len(shown.points)}
+        else:
+            figure = figures.FIGURES[name.value](opened)
+            draw_svg, draw_png = partial(plots.svg, figure), partial(plots.png, figure)
+            said = asdict(figure)
     if kind == ".svg":
         with WholeFile(output) as file:
-            file.write(plots.svg(figure))
+            file.write(draw_svg())
     else:
         try:
-            drawn = plots.png(figure)
+            drawn = draw_png()
         except ImportError:
             raise UsageError("PNG needs CairoSVG", hint="pip install 'augtui[plots]', or write .svg.") from None
         part = Path(f"{output}.part")
@@ -58,8 +74,7 @@ def plot(
             raise OutputError(f"{output} cannot be written: {error.strerror}") from None
     if json:
         import json as encoder
-        from dataclasses import asdict
 
-        typer.echo(encoder.dumps(asdict(figure)))
+        typer.echo(encoder.dumps(said))
     else:
         typer.echo(f"augtui plot: written to {output}", err=True)

@@ -16,7 +16,12 @@ Tell = Callable[[str, int, int], None]
 @contextmanager
 def shown(step: str, *, quiet: bool) -> Iterator[Tell]:
     """Yield what tells the progress of a step as long as the block lasts."""
-    if quiet:
+    from augtui.cli import signs
+
+    if signs.wanted():
+        with signs.told() as tell:
+            yield tell
+    elif quiet:
         yield lambda what, done, total: None
     elif not sys.stderr.isatty():
         yield _Lines(step)

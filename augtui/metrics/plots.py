@@ -12,7 +12,10 @@ WIDTH, HEIGHT = 860, 480
 LEFT, RIGHT, TOP, BOTTOM = 70, 24, 64, 64
 COLOURS = ("#2f6690", "#c77d2b", "#2f7d3b", "#9c4a6b", "#6b6f76")
 INK, QUIET, GRID = "#22272e", "#646d78", "#e3e5e2"
-FONT = "font-family='DejaVu Sans, Helvetica, Arial, sans-serif'"
+FONT = (
+    "font-family='DejaVu Sans, Helvetica, Arial, PingFang SC, Microsoft YaHei, Noto Sans CJK SC,"
+    " WenQuanYi Micro Hei, sans-serif'"
+)
 
 
 def svg(figure: Figure) -> str:

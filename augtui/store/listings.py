@@ -11,7 +11,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import Any
 
-from augtui.store import search
+from augtui.store import maps, pruning, search
 from augtui.store.projects import Project
 
 STRIDE = 256
@@ -48,10 +48,15 @@ class Filter:
     """Worked on or made by this task."""
     language: str | None = None
     run: int | None = None
+    cluster: str | None = None
+    """Path of a cluster of the map, such as `3.1`."""
+    kept: bool = False
+    """Only what no person has rejected."""
 
     def __bool__(self) -> bool:
         """Say whether anything is left out."""
-        return bool(self.text.strip() or self.state or self.task or self.language or self.run is not None)
+        given = self.text.strip() or self.state or self.task or self.language or self.cluster or self.kept
+        return bool(given or self.run is not None)
 
 
 @dataclass(slots=True)
@@ -115,7 +120,7 @@ def listing(project: Project, wanted: Filter, *, attached: bool = False) -> List
 
 def page(project: Project, listed: Listing, number: int) -> list[RecordRow]:
     """Return page `number` (from 0) of a list, `STRIDE` rows or, at its end, fewer."""
-    if not 0 <= number < listed.pages:
+    if not 0 <= number < listed.pages or (listed.wanted.cluster and not maps.attach(project)):
         return []
     start = listed.anchors[number]
     end = listed.anchors[number + 1] if number + 1 < listed.pages else LAST
@@ -212,6 +217,14 @@ def _where(project: Project, wanted: Filter, attached: bool) -> tuple[str, dict[
             " UNION SELECT l.child FROM run_items q JOIN lineage l ON l.item = q.item WHERE q.run_id = :run)"
         )
         parameters["run"] = wanted.run
+    if wanted.cluster is not None:
+        cluster = maps.find(project, wanted.cluster)
+        clauses.append(
+            f"r.number IN (SELECT record FROM {maps.SCHEMA}.points WHERE cluster BETWEEN :cluster AND :last_cluster)"
+        )
+        parameters |= {"cluster": cluster.number, "last_cluster": cluster.last}
+    if wanted.kept:
+        clauses.append(f"r.number NOT IN ({pruning.REJECTED})")
     if wanted.text.strip():
         indexed_to = search.indexed(project) if attached else 0
         clause, values = search.condition(wanted.text, attached=attached, indexed_to=indexed_to)

@@ -32,6 +32,8 @@ class Project:
         """Keep the database's resolved path and its connection; use `open_project`."""
         self.path = path
         self.conn = conn
+        self.map_file: tuple[int, int] | None = None
+        """Device and inode of the map that is attached (`augtui.store.maps`)."""
 
     @property
     def name(self) -> str:
@@ -152,7 +154,7 @@ def remove(name_or_path: str | Path) -> None:
         # The database first: SQLite throws away a journal without one, but needs the journal if there is one.
         path.unlink()
         for rest in (
-            *(path.with_name(path.name + suffix) for suffix in ("-journal", "-wal", "-shm", "-search")),
+            *(path.with_name(path.name + suffix) for suffix in ("-journal", "-wal", "-shm", "-search", "-map")),
             *backups,
         ):
             rest.unlink(missing_ok=True)

@@ -116,10 +116,19 @@ class Workshop(App[int]):
         if len(self.screen_stack) == 1 and self.current_mode != name:
             self.switch_mode(name)
 
+    def action_map(self) -> None:
+        """Go to the map of the records."""
+        from augtui.tui.screens.plots import Plots
+
+        self.action_show("plots")
+        if isinstance(self.screen, Plots):
+            self.screen.call_after_refresh(self.screen.show_map)
+
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Yield what the palette offers: screens, what the app does, and every command of the command line."""
         for number, (name, title) in enumerate(NAMES, start=1):
             yield SystemCommand(f"Go to {title}", f"Screen {number}", lambda name=name: self.action_show(name))
+        yield SystemCommand("Map", "The records as clusters: look into them, prune, expand", self.action_map)
         yield SystemCommand("Open project", "Another project, or a new one", self.action_projects)
         yield SystemCommand("Theme", "Dark, light, high contrast or no colour", self.action_themes)
         yield SystemCommand("Log", "What the job at work writes", self.action_log)
@@ -337,7 +346,7 @@ class Workshop(App[int]):
 
 def _outcome(job: Job) -> str:
     counts = job.counts
-    if not counts:
+    if not counts or "done" in counts:
         return "Done."
     kept = f", {counts['kept_original']:,} kept as they were" if counts.get("kept_original") else ""
     return f"{counts.get('accepted', 0):,} accepted{kept}, {counts.get('failed', 0):,} failed. 3 reviews them."

@@ -135,6 +135,12 @@ class Job:
             case "begin":
                 self.run, self.total, self.counts = event["run"], event["total"], event["counts"]
                 self.done_before = self.done
+            case "progress":
+                self.saying, self.total = event["what"], event["total"]
+                self.counts = {"done": event["done"]}
+                self.working = self.working or time.monotonic()
+                if self.status == "starting":
+                    self.status = "running"
             case "loaded":
                 self.model, self.saying = event["model"], ""
                 self.working = time.monotonic()

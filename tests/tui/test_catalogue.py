@@ -45,7 +45,7 @@ def test_words_of_a_command() -> None:
 
 
 def test_the_figures_of_the_command_are_those_there_are() -> None:
-    assert {name.value for name in Name} == set(FIGURES)
+    assert {name.value for name in Name} == {*FIGURES, "map"}
 
 
 def test_the_trainers_options_are_those_of_their_parsers() -> None:

@@ -348,13 +348,13 @@ def test_each_figure_is_drawn(workshop: Make, project_file: Path) -> None:
 
     async def steps(pilot: Pilot[Any]) -> None:
         plots: Any = app.screen
-        for name in plots._figures:
+        for name in plots._figures[:-1]:  # the map is a pane of its own: test_map.py
             await settle(pilot)
             assert plots._figure.name == name
             await pilot.press("down")
         await pilot.press("s")
         await pilot.pause()
-        assert isinstance(app.screen, Form)
+        assert isinstance(app.screen, Form) and app.screen.query_one("#p-output", Input).value == "map.svg"
 
     drive(app, steps)
 

@@ -244,7 +244,7 @@ def figures(job: Job) -> Content:
             (sparkline(job.speeds, 40), "$primary"),
         ],
     ]
-    if not job.hears:
+    if not job.hears or "done" in counts:
         lines = lines[:1]
     timing = progress.get("timing") or {}
     if job.hears and timing.get("prefill_s"):

@@ -21,19 +21,17 @@ from augtui.domain.visible import excerpt, visible
 from augtui.errors import AugtuiError
 from augtui.pipelines.examples import PROMPTS
 from augtui.pipelines.export import WholeFile
-from augtui.store import dataset, lineage, listings, runs, search
-from augtui.store.dataset import StoredRecord
-from augtui.store.lineage import Step
+from augtui.store import dataset, listings, runs, search
 from augtui.store.listings import Filter, RecordRow, StepCount
 from augtui.store.projects import Project
 from augtui.store.runs import RunRow
-from augtui.tui import steps
+from augtui.tui import record, steps
 from augtui.tui.catalogue import Command
 from augtui.tui.screens.dialogs import Reading
 from augtui.tui.screens.filters import Filters
 from augtui.tui.screens.workbench import Workbench
 from augtui.tui.tasks import spawn
-from augtui.tui.text import assemble, duration, line, plain
+from augtui.tui.text import assemble
 from augtui.tui.widgets.records import RecordsTable
 
 SEARCH_PAUSE_S = 0.15
@@ -284,23 +282,24 @@ class Home(Workbench):
 
     async def _read_record(self, row: RecordRow) -> None:
         try:
-            found = await self.workshop.reader.quick.ask(_record, row.id)
+            found = await self.workshop.reader.quick.ask(record.read, row.id)
         except (AugtuiError, sqlite3.Error) as error:
             self.workshop.complain(error)
             return
         if found is not None:
             self.query_one("#detail").border_title = Content(f"Record {row.number:,}")
-            self.query_one("#record", Static).update(_detail(*found))
+            self.query_one("#record", Static).update(record.detail(*found))
 
     def on_records_table_opened(self, event: RecordsTable.Opened) -> None:
         """Show the whole record."""
         spawn(self, partial(self._open, event.row))
 
     async def _open(self, row: RecordRow) -> None:
-        found = await self.workshop.reader.quick.ask(_record, row.id)
+        found = await self.workshop.reader.quick.ask(record.read, row.id)
         if found is not None:
             await self.app.push_screen(
-                Reading(f"Record {row.number:,}", _detail(*found), copied=found[0].instruction), wait_for_dismiss=False
+                Reading(f"Record {row.number:,}", record.detail(*found), copied=found[0].instruction),
+                wait_for_dismiss=False,
             )
 
     def on_records_table_broken(self, event: RecordsTable.Broken) -> None:
@@ -435,13 +434,6 @@ def _interrupted(project: Project) -> list[tuple[RunRow, int]]:
     return [(run, runs.counts(project, run.id)["pending"]) for run in found[:20]]
 
 
-def _record(project: Project, record_id: str) -> tuple[StoredRecord, list[Step], list[Step]] | None:
-    record = dataset.get(project, record_id)
-    if record is None:
-        return None
-    return record, lineage.ancestors(project, record_id), lineage.descendants(project, record_id)[:50]
-
-
 def _described(wanted: Filter) -> str:
     parts = [
         wanted.state or "",
@@ -451,31 +443,3 @@ def _described(wanted: Filter) -> str:
         excerpt(f'"{wanted.text}"', 30) if wanted.text.strip() else "",
     ]
     return " · ".join(part for part in parts if part)
-
-
-def _detail(record: StoredRecord, before: list[Step], after: list[Step]) -> Content:
-    """Return a record with its texts and its lineage."""
-    pieces: list[str | tuple[str, str] | Content] = [plain(record.instruction)]
-    if record.response is not None:
-        pieces += [("\n\nresponse\n", "$foreground-muted"), plain(record.response)]
-    pieces.append(("\n\nlineage\n", "$foreground-muted"))
-    chain = [f"{step.parent[:6]} ─ {visible(step.task)} → " for step in reversed(before)]
-    pieces += [("".join(chain), "$foreground-muted"), (record.id[:6], "bold $accent")]
-    for step in after:
-        pieces.append((f"\n{'  ' * step.depth}└ {visible(step.task)} → {step.child[:6]}", "$foreground-muted"))
-    pieces.append("\n")
-    for step in before[:1] or after[:1]:
-        facts = [
-            f"run {step.run_id}",
-            visible(step.model_name or ""),
-            "" if step.template_hash is None else f"{visible(step.template_name or '')}@{step.template_hash[:6]}",
-            f"seed {step.seed}" if step.seed is not None else "",
-            f"{step.completion_tokens} tok" if step.completion_tokens else "",
-            duration(step.duration_s) if step.duration_s else "",
-        ]
-        pieces.append((" · ".join(fact for fact in facts if fact), "$foreground-muted"))
-    place = record.source_name
-    if place is not None:
-        at = "" if record.line is None else f" line {record.line:,}"
-        pieces += [("\nfrom ", "$foreground-muted"), line(place, 80, "$foreground-muted"), (at, "$foreground-muted")]
-    return assemble(pieces)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -18,7 +19,10 @@ from augtui.metrics.figures import FIGURES, Figure
 from augtui.tui.screens.workbench import Workbench
 from augtui.tui.tasks import spawn
 from augtui.tui.text import assemble
+from augtui.tui.widgets.mappane import MapPane
 
+MAP = "map"
+"""The figure that is a pane of its own."""
 COLOURS = ((122, 162, 199), (224, 176, 116), (141, 191, 139), (217, 136, 128))
 
 
@@ -34,7 +38,7 @@ class Plots(Workbench):
     def __init__(self) -> None:
         """Begin with the first figure."""
         super().__init__()
-        self._figures = list(FIGURES)
+        self._figures = [*FIGURES, MAP]
         self._chosen = self._figures[0]
         self._figure: Figure | None = None
 
@@ -53,15 +57,18 @@ class Plots(Workbench):
                 box.border_title = ""
                 yield PlotextPlot(id="plot")
                 yield Static(id="numbers", markup=False)
+                yield MapPane(id="map")
 
     def on_mount(self) -> None:
         """Begin on the list."""
+        self.query_one(MapPane).display = False
         names = self.query_one("#figure-names", OptionList)
         names.highlighted = 0
         names.focus()
 
     def project_changed(self) -> None:
         """Compute for another project."""
+        self.query_one(MapPane).restart()
         self.action_reload()
 
     def refresh_body(self) -> None:
@@ -73,8 +80,29 @@ class Plots(Workbench):
         self._chosen = self._figures[event.option_index]
         self.action_reload()
 
+    def show_map(self) -> None:
+        """Choose the map."""
+        self.query_one("#figure-names", OptionList).highlighted = self._figures.index(MAP)
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """Give the map the room of the list while one is in it."""
+        self.query_one("#plots").set_class(self.query_one(MapPane) in event.widget.ancestors, "-inside")
+
+    def on_option_list_option_selected(self) -> None:
+        """Go into the map."""
+        self.query_one(MapPane).enter_pane()
+
     def action_reload(self) -> None:
         """Compute the figure and draw it."""
+        pane = self.query_one(MapPane)
+        pane.display = self._chosen == MAP
+        self.query_one("#plots").set_class(pane.display, "-map")
+        self.query_one("#numbers").display = not pane.display
+        if pane.display:
+            self.query_one(PlotextPlot).display = False
+            self.workers.cancel_group(self, "figure")
+            pane.reload()
+            return
         spawn(self, partial(self._compute, self._chosen), group="figure", exclusive=True)
 
     async def _compute(self, name: str) -> None:

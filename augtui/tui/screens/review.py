@@ -20,7 +20,7 @@ from textual.widgets import Static, TextArea
 
 from augtui.domain.visible import excerpt, restored, visible
 from augtui.metrics.similarity import rouge_l
-from augtui.store import judging, runs
+from augtui.store import judging, pruning, runs
 from augtui.store.judging import Candidate, Order
 from augtui.store.projects import Project
 from augtui.store.runs import ItemStatus, RunRow
@@ -275,6 +275,11 @@ class Review(Workbench):
 
     async def _undo(self) -> None:
         async with self._judging:
+            taken = await self.workshop.reader.hands.ask(pruning.undo, only_last=True)
+            if taken is not None:
+                self.notify(f"Took back the pruning of {taken.count:,} records.", markup=False)
+                await self._load()
+                return
             item = await self.workshop.reader.hands.ask(judging.undo)
             if item is None:
                 self.notify("There is no verdict to take back.", markup=False)
