@@ -20,7 +20,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from itertools import islice
@@ -34,7 +33,6 @@ from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
 from training.data import TokenizedChats, tokenize_chats
 from training.nano.circuit import write_copy_circuit
-from training.nano.finish import finishing, part
 from training.nano.sources import FILES, Sources, builtin_sources, load_sources
 from training.nano.teacher import stream
 from training.nano.tokenizer import train_tokenizer
@@ -42,10 +40,10 @@ from training.nano.tokenizer import train_tokenizer
 CONFIG: dict[str, Any] = {
     "vocab_size": 8192, "hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4,
     "num_key_value_heads": 2, "intermediate_size": 512, "tie_word_embeddings": True, "max_position_embeddings": 2048,
-    "rope_theta": 1e7, "bos_token_id": None, "eos_token_id": 2, "pad_token_id": 0,
+    "rope_theta": 1e7, "bos_token_id": None, "eos_token_id": 2, "pad_token_id": 0, "augtui_prompts": "hinted",
 }  # fmt: skip
 """4.5 M parameters: what two CPU cores can train in an hour."""
-MAX_LENGTH = 1024
+MAX_LENGTH = 512
 SHARDS = 16
 """Parts of the chats that are made side by side; their number is part of what the seed means."""
 TOKENIZER_CHATS, TOKENIZER_SENTENCES, TOKENIZER_SENTENCES_ZH = 16_000, 30_000, 20_000
@@ -151,55 +149,21 @@ def has_bf16() -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
-@dataclass(frozen=True)
-class Stage:
-    """A part of the training: its data, its share of the minutes, its peak learning rate and its schedule."""
-
-    name: str
-    share: float
-    rate: float
-    """Of Muon; AdamW has a fifth of it."""
-    decay: float
-    until: float = 1.0
-    """Where in its schedule it is cut off: a later stage anneals."""
-    rows: tuple[float, float] | None = None
-    """Which chats, as shares of the whole; None: all."""
-    is_finish: bool = False
-    """Whether they are thinned to mostly short ones (finish.py)."""
-
-    def write_data(self, out: Path, seed: int) -> None:
-        """Write the stage's token arrays, unless they are there."""
-        folder = self._data(out)
-        if (folder / "starts.npy").exists():
-            return
-        chats = TokenizedChats.load(out / "tokens")
-        if self.is_finish and self.rows:
-            finishing(chats, self.rows[0], seed).save(folder)
-        elif self.rows:
-            part(chats, *self.rows).save(folder)
-
-    def _data(self, out: Path) -> Path:
-        return out / (f"tokens-{self.name}" if self.rows else "tokens")
-
-    def command(self, options: argparse.Namespace, model: Path, to: Path) -> list[str]:
-        """Return the trainer's command line."""
-        return [
-            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(options.processes),
-            "-m", "training.sft", "--data", str(self._data(options.out)), "--model", str(model), "--out", str(to),
-            "--minutes", str(self.share * options.minutes / self.until), "--until", str(self.until), "--in-order",
-            "--optimizer", "muon", "--lr", str(self.rate), "--vector-lr", str(self.rate / 5), "--warmup", "0.03",
-            "--decay", str(self.decay), "--batch-tokens", "2048", "--threads", "1", "--seed", str(options.seed),
-            "--save-minutes", "5", "--precision", "bf16" if has_bf16() else "auto",
-        ]  # fmt: skip
+def train_command(options: argparse.Namespace, model: Path, to: Path, rate: float, decay: float) -> list[str]:
+    """Return the trainer's command line; `rate` is Muon's, AdamW has a fifth of it."""
+    return [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(options.processes),
+        "-m", "training.sft", "--data", str(options.out / "tokens"), "--model", str(model), "--out", str(to),
+        "--minutes", str(options.minutes), "--in-order", "--optimizer", "muon", "--lr", str(rate),
+        "--vector-lr", str(rate / 5), "--warmup", "0.03", "--decay", str(decay), "--batch-tokens", "2048",
+        "--threads", "1", "--seed", str(options.seed), "--save-minutes", "5",
+        "--precision", "bf16" if has_bf16() else "auto",
+    ]  # fmt: skip
 
 
-STAGES = (
-    Stage("first", 0.70, 0.010, 0.5, until=0.76),
-    Stage("kinds", 0.225, 0.004, 0.9, until=0.76, rows=(0.34, 1.0), is_finish=True),
-    Stage("last", 0.075, 0.0025, 0.95, rows=(0.6, 0.8)),
-)
-"""Copying from all chats; the kinds of tasks, which a long copy drowns, from short ones; all of it together again."""
-FURTHER = Stage("further", 1.0, 0.002, 0.9)
+RATE, DECAY = 0.010, 0.7
+"""Muon's peak learning rate, and the share of the training in which it falls."""
+FURTHER_RATE, FURTHER_DECAY = 0.002, 0.9
 """For a model that has learned before."""
 
 
@@ -227,19 +191,15 @@ def main(argv: list[str] | None = None) -> int:
     if not (init / "model.safetensors").exists():
         write_initial_model(out / "tokenizer", options.seed, init)
     checkpoint = out / "checkpoint"
-    stages = (FURTHER,) if options.start else STAGES
-    model = init
-    for stage in stages:
-        to = checkpoint if stage is stages[-1] else out / stage.name
-        if not (to / "done").exists():
-            stage.write_data(out, options.seed)
-            command = stage.command(options, model, to)
-            if options.resume and (to / "state.pt").exists():
-                command.append("--resume")
-            if code := subprocess.run(command, check=False).returncode:
-                return code
-            (to / "done").touch()
-        model = to
+    if not (checkpoint / "done").exists():
+        command = train_command(
+            options, init, checkpoint, *((FURTHER_RATE, FURTHER_DECAY) if options.start else (RATE, DECAY))
+        )
+        if options.resume and (checkpoint / "state.pt").exists():
+            command.append("--resume")
+        if code := subprocess.run(command, check=False).returncode:
+            return code
+        (checkpoint / "done").touch()
     quantize = [sys.executable, "-m", "quantize", str(checkpoint), "-o", str(out / FILE_NAME), "--type", "Q8_0"]
     return subprocess.run(quantize, check=False).returncode
 

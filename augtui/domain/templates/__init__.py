@@ -26,8 +26,8 @@ PAPER_TABLES: Mapping[str, int] = {
     "judge-truthfulness": 12,
     "judge-detail": 13,
 }
-OWN: tuple[str, ...] = ("respond", "translate", "check", "classify")
-"""Prompts that the paper mentions without printing them, in augtui's own words."""
+OWN: tuple[str, ...] = ("respond", "translate", "check", "classify", "refine-hinted", "expand-hinted")
+"""Prompts that the paper mentions without printing them, in augtui's own words, and the small default model's own."""
 
 
 @dataclass(frozen=True, slots=True)

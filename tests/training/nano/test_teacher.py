@@ -9,11 +9,12 @@ from random import Random
 import pytest
 
 from augtui.domain.guard import Strictness, guard
+from augtui.domain.kinds import classify
 from augtui.domain.language import Language, language
 from augtui.domain.tasks import TASKS, Unparsed
 from training.nano.expand import Expander
 from training.nano.heldout import Asked, HeldOut
-from training.nano.kinds import classify, fill, invent, pools, task_types
+from training.nano.kinds import fill, invent, pools, task_type, task_types
 from training.nano.pairs import Pairs
 from training.nano.refine import FILLERS, TYPOS, refine
 from training.nano.sources import Prompt, Sources
@@ -73,7 +74,7 @@ def test_what_is_roughened_is_filler_and_function_words_only(known: frozenset[st
     mistyped = {wrong for typos in TYPOS.values() for wrong in typos}
     filler = {word.strip(" ,!") for phrase in FILLERS for word in phrase.lower().split()}
     for prompt in PROMPTS * 20:
-        typed, refined = refine(prompt.text, classify(prompt.text), known, random)
+        typed, refined = refine(prompt.text, task_type(prompt.text), known, random)
         kept = set(re.findall(r"[\w']+", refined.lower()))
         assert set(re.findall(r"[\w']+", typed.lower())) - kept <= mistyped | filler
 
@@ -94,7 +95,7 @@ def test_expanded_instructions_are_new_of_their_kind_and_parse() -> None:
     assert not [pair for pair in pairs if isinstance(TASKS["expand"].parse(pair[1], "stop"), Unparsed)]
     assert not [target for _, target, _ in pairs if "{" in target]
     assert sum(source == target for source, target, _ in pairs) <= 4
-    alike = [classify(source, spoken).name == classify(target, spoken).name for source, target, spoken in pairs]
+    alike = [classify(source, spoken) == classify(target, spoken) for source, target, spoken in pairs]
     assert sum(alike) >= 0.8 * len(alike)
     assert all((language(target) is Language.ZH) == (spoken is Language.ZH) for _, target, spoken in pairs)
 
@@ -169,4 +170,4 @@ def test_a_stretch_of_eight_words_or_twelve_characters_is_held_out() -> None:
     ("用Python写一个排序函数", "code"), ("什么是黑洞？", "explain"), ("嗯", "general"),
 ])  # fmt: skip
 def test_task_types(prompt: str, name: str) -> None:
-    assert classify(prompt).name == name
+    assert classify(prompt) == name
