@@ -1,14 +1,16 @@
 """From nothing to the small default model, in one command.
 
-    python -m training.nano.build --data ../shared/data --out build/nano --minutes 72
+    python -m training.nano.build --data ../shared/data --out build/nano
 
 Writes shards of chats (the rule teacher's), tokenizer/, tokens/, provenance.json, init/ (first weights with the copy
-circuit), first/ and kinds/ (what those stages end with), checkpoint/ (the trained Hugging Face model) and, at the end,
-the quantized augtui-nano-q8_0.gguf. A part that is already there is kept; `--resume` goes on training.
+circuit), checkpoint/ (the trained Hugging Face model) and, at the end, the quantized augtui-nano-q8_0.gguf. A part that
+is already there is kept; `--resume` goes on training.
 
 What makes a model this small and this briefly trained usable, in the order of their effect:
-the targets carry the user's words over in order (refine.py); induction heads are written into the first weights
-(circuit.py); AdamW's epsilon keeps rare tokens' embeddings apart (optim.py); Muon; loss on completions only.
+names, texts and rare words are signs (augtui.domain.delexical), and the kind of a prompt is told, not guessed
+(augtui.domain.kinds); the targets carry the user's words over in order (refine.py); induction heads are written into
+the first weights (circuit.py); AdamW's epsilon keeps rare tokens' embeddings apart (optim.py); Muon; loss on
+completions only.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ CONFIG: dict[str, Any] = {
     "num_key_value_heads": 2, "intermediate_size": 512, "tie_word_embeddings": True, "max_position_embeddings": 2048,
     "rope_theta": 1e7, "bos_token_id": None, "eos_token_id": 2, "pad_token_id": 0, "augtui_prompts": "hinted",
 }  # fmt: skip
-"""4.5 M parameters: what two CPU cores can train in an hour."""
+"""4.5 M parameters: what two CPU cores can train in an hour. `augtui_prompts` tells augtui how to ask it."""
 MAX_LENGTH = 512
 SHARDS = 16
 """Parts of the chats that are made side by side; their number is part of what the seed means."""
@@ -133,6 +135,7 @@ def unpack(start: str, out: Path) -> None:
     loaded = Qwen2ForCausalLM.from_pretrained(folder, dtype=torch.float32, **name)
     config = loaded.config.to_dict()
     config.pop("quantization_config", None)
+    config["augtui_prompts"] = CONFIG["augtui_prompts"]  # as all chats of the teacher are
     # A model that was read from a GGUF file counts as quantized and is not written; its weights are plain fp32.
     model = Qwen2ForCausalLM(Qwen2Config(**config))
     model.load_state_dict(loaded.state_dict())
@@ -154,7 +157,7 @@ def train_command(options: argparse.Namespace, model: Path, to: Path, rate: floa
     return [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(options.processes),
         "-m", "training.sft", "--data", str(options.out / "tokens"), "--model", str(model), "--out", str(to),
-        "--minutes", str(options.minutes), "--in-order", "--optimizer", "muon", "--lr", str(rate),
+        *(("--minutes", str(options.minutes)) if options.minutes else ("--epochs", str(options.epochs))), "--in-order", "--optimizer", "muon", "--lr", str(rate),
         "--vector-lr", str(rate / 5), "--warmup", "0.03", "--decay", str(decay), "--batch-tokens", "2048",
         "--threads", "1", "--seed", str(options.seed), "--save-minutes", "5",
         "--precision", "bf16" if has_bf16() else "auto",
@@ -172,7 +175,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.nano.build", description="Build the default model.")
     parser.add_argument("--data", type=Path, help="the shared data folder; without it, the teacher's own forms alone")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=72.0, help="training time")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--epochs", type=float, default=1.0, help="passes over the chats: the same on every machine")
+    length.add_argument("--minutes", type=float, help="training time instead")
     parser.add_argument("--chats", type=int, default=160_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2, help="processes that share the training, one a core")

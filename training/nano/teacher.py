@@ -158,8 +158,8 @@ def stream(sources: Sources, seed: int, count: int, first: float = 0.0, last: fl
     asker, expander, pairs = Asker(sources), Expander(sources), Pairs(sources)
     made = 0
     while made < count:
-        one = _draw(sources, asker, expander, pairs, known, first + (last - first) * made / count, random)
-        if sources.held_out.shares(one["messages"][1]["content"]):
+        asked, one = _draw(sources, asker, expander, pairs, known, first + (last - first) * made / count, random)
+        if sources.held_out.shares(asked):
             continue
         made += 1
         yield one
@@ -168,27 +168,35 @@ def stream(sources: Sources, seed: int, count: int, first: float = 0.0, last: fl
 def _draw(
     sources: Sources, asker: Asker, expander: Expander, pairs: Pairs, known: frozenset[str], progress: float,
     random: Random,
-) -> Chat:  # fmt: skip
+) -> tuple[str, Chat]:  # fmt: skip
+    """Return a chat, and its prompt as a user would have written it, before signs stand in it."""
     if sources.own and random.random() < OWN:
-        return own_chat(random.choice(sources.own))
+        example = random.choice(sources.own)
+        return example["instruction"], own_chat(example)
     if random.random() < max(COPY_LAST, COPY_FIRST - 2 * progress):
-        text = delexicalise(copy_text(sources, random)).text
+        text = copy_text(sources, random)
+        if random.random() < 0.5:
+            # Any common word may open a sentence: all of them must be learned with a capital, too.
+            text = text[0].upper() + text[1:]
+        asked, text = text, delexicalise(text).text
         spoken = tongue(text)
         general = task_types(spoken)[-1]
         request = closed_zh(text) if spoken is Language.ZH else closed(text)
         if random.random() > 4 * progress:
-            return chat("refine-hinted", request, kind=COPY, instruction=text)
+            return asked, chat("refine-hinted", request, kind=COPY, instruction=text)
         make = structure_zh if spoken is Language.ZH else structure
-        return chat("refine-hinted", make(request, general, random), kind=general.name, instruction=text)
+        refined = make(request, general, random)
+        return asked, chat("refine-hinted", refined, kind=general.name, instruction=text)
     choice = random.random()
     if choice < EXPAND:
         source, target, kind, spoken = expander.pair(random)
         answer = closed_zh(target) if spoken is Language.ZH else tidy(target, known)
-        return chat("expand-hinted", answer, kind=kind.name, instruction=delexicalise(source).text)
+        return source, chat("expand-hinted", answer, kind=kind.name, instruction=delexicalise(source).text)
     if choice < EXPAND + PAIRS:
         shown, (question, answer) = pairs.chat(random)
         rendered = [{"instruction": q, "response": a} for q, a in shown]
-        return chat("pairs", f"### Instruction:\n{question}\n\n### Response:\n{answer}", pairs=rendered)
+        made = chat("pairs", f"### Instruction:\n{question}\n\n### Response:\n{answer}", pairs=rendered)
+        return made["messages"][1]["content"], made
     text, kind, spoken = asker.draw(random)
     typed, refined = refine(delexicalise(text).text, kind, known, random, spoken)
-    return chat("refine-hinted", refined, kind=kind.name, instruction=typed)
+    return text, chat("refine-hinted", refined, kind=kind.name, instruction=typed)
