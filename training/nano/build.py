@@ -154,10 +154,11 @@ def has_bf16() -> bool:
 
 def train_command(options: argparse.Namespace, model: Path, to: Path, rate: float, decay: float) -> list[str]:
     """Return the trainer's command line; `rate` is Muon's, AdamW has a fifth of it."""
+    length = ("--minutes", str(options.minutes)) if options.minutes else ("--epochs", str(options.epochs))
     return [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(options.processes),
         "-m", "training.sft", "--data", str(options.out / "tokens"), "--model", str(model), "--out", str(to),
-        *(("--minutes", str(options.minutes)) if options.minutes else ("--epochs", str(options.epochs))), "--in-order", "--optimizer", "muon", "--lr", str(rate),
+        *length, "--in-order", "--optimizer", "muon", "--lr", str(rate),
         "--vector-lr", str(rate / 5), "--warmup", "0.03", "--decay", str(decay), "--batch-tokens", "2048",
         "--threads", "1", "--seed", str(options.seed), "--save-minutes", "5",
         "--precision", "bf16" if has_bf16() else "auto",
