@@ -111,9 +111,9 @@ def evident_english(text: str) -> bool:
 
     Unlike `language`, it does not take Latin letters for English where nothing speaks for another language.
     """
-    words = set(text.lower().split())
-    english = len(_ENGLISH_EVIDENCE & words)
-    return english >= 2 and english > len(_NOT_ENGLISH & words)
+    told = _TELLING.intersection(text.lower().split())
+    english = len(_ENGLISH_EVIDENCE & told)
+    return english >= 2 and english > len(told) - english
 
 
 _NOT_ENGLISH = frozenset().union(*_UNLIKE_ENGLISH.values())
@@ -127,6 +127,7 @@ _OF_INSTRUCTIONS = (
 )
 """English words that instructions are full of, and that are hardly ever words of another language of the list."""
 _ENGLISH_EVIDENCE = (_ENGLISH_ONLY | frozenset(_OF_INSTRUCTIONS.split())) - _NOT_ENGLISH
+_TELLING = _ENGLISH_EVIDENCE | _NOT_ENGLISH
 
 
 def _evident(text: str) -> str:

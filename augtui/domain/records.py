@@ -6,8 +6,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from json.encoder import encode_basestring as _quoted
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +42,26 @@ class Record:
         return self._id
 
     def _named(self) -> str:
-        if self.extra and (context := self.context()):
-            content = {"instruction": self.instruction, "response": self.response, "occurrence": self.occurrence}
-            return digest({**content, **context})[:24]
-        # What `digest` does with the three, at a tenth of its time: a million records are named at every import.
-        response = "null" if self.response is None else _quoted(self.response)
-        canonical = (
-            f'{{"instruction":{_quoted(self.instruction)},"occurrence":{self.occurrence},"response":{response}}}'
-        )
-        return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+        return named(self.instruction, self.response, self.occurrence, self.extra)
 
     def context(self) -> dict[str, Any]:
         """Return what else of the record belongs to its content: `system`, `history`, `rejected`, where it has them."""
-        extra = self.extra
-        if "system" not in extra and "history" not in extra and "rejected" not in extra:
-            return {}
-        found = {"system": system(extra), "history": history(extra), "rejected": rejected(extra)}
-        return {name: value for name, value in found.items() if value}
+        return _context(self.extra)
+
+
+def named(instruction: str, response: str | None, occurrence: int, extra: Mapping[str, Any]) -> str:
+    """Return the name of the record that has this content: see `Record.id`."""
+    if extra and (context := _context(extra)):
+        content = {"instruction": instruction, "response": response, "occurrence": occurrence}
+        return digest({**content, **context})[:24]
+    return plain_digest({"instruction": instruction, "occurrence": occurrence, "response": response})[:24]
+
+
+def _context(extra: Mapping[str, Any]) -> dict[str, Any]:
+    if "system" not in extra and "history" not in extra and "rejected" not in extra:
+        return {}
+    found = {"system": system(extra), "history": history(extra), "rejected": rejected(extra)}
+    return {name: value for name, value in found.items() if value}
 
 
 def system(extra: Mapping[str, Any]) -> str | None:
@@ -99,3 +103,19 @@ def digest(content: Mapping[str, Any]) -> str:
     """Return the sha256 (64 hexadecimal digits) of a mapping's canonical JSON: sorted keys, no spaces, UTF-8."""
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+_ENCODE: Final = msgspec.json.Encoder().encode
+
+
+def plain_digest(content: Mapping[str, str | int | None]) -> str:
+    """Return `digest` of texts, whole numbers and None, whose keys are in order already, at a tenth of its time.
+
+    msgspec writes these, unlike floating-point numbers, byte for byte as `json` does: a million records are named at
+    an import.
+    """
+    try:
+        canonical = _ENCODE(content)
+    except UnicodeEncodeError:  # a lone surrogate
+        return digest(content)
+    return hashlib.sha256(canonical).hexdigest()

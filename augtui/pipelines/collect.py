@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from augtui.domain.records import Quarantined, Record
+from augtui.domain.records import Quarantined, Record, named
 from augtui.errors import InputError
 from augtui.pipelines import formats, readers, shapes, streams
 from augtui.pipelines.fields import NO_FIELD, NOT_TEXT, Finder, NoRecord, names_in, shown
+from augtui.pipelines.layout import Found
 from augtui.pipelines.shapes import Shape
 from augtui.pipelines.turns import Choice
 
 ROWS_TO_JUDGE: Final = 100
 """After so many rows without an instruction field the file is refused."""
+
+Named = tuple[str, Found, int, int]
+"""A record's id, what its row holds, its line and its occurrence: all of a `Record`, which takes longer to make."""
 
 
 def read(
@@ -47,6 +50,31 @@ def read(
     Raises InputError, while it is iterated: the input as a whole cannot be read, holds no rows, or none of
     its first rows has an instruction field (the reports on those come first).
     """
+    outcomes = read_named(
+        source, field=field, format=format, limit=limit, stdin=stdin, see=see, shape=shape, choice=choice,
+        encoding=encoding,
+    )  # fmt: skip
+    for outcome in outcomes:
+        if isinstance(outcome, Quarantined):
+            yield outcome
+        else:
+            _, found, line, occurrence = outcome
+            yield Record(found.instruction, found.response, found.source_id, line, occurrence, found.extra)
+
+
+def read_named(
+    source: str | Path,
+    *,
+    field: str | None = None,
+    format: str | None = None,
+    limit: int | None = None,
+    stdin: BinaryIO | None = None,
+    see: Callable[[Any], None] | None = None,
+    shape: str | None = None,
+    choice: Choice = "first",
+    encoding: str | None = None,
+) -> Iterator[Named | Quarantined]:
+    """Yield what `read` does, without making Records."""
     layout = shapes.named(shape)
     if shape == "text" and format is None:
         format = "text"
@@ -55,13 +83,13 @@ def read(
         if see is not None:
             rows = _seen(rows, see)
         finder = Finder(field, layout, choice)
-        yield from _records(_judged(rows, finder, field, layout, stream.name), limit, stream.name)
+        yield from _numbered(_judged(rows, finder, field, layout, stream.name), limit, stream.name)
 
 
 def _seen(rows: readers.Rows, see: Callable[[Any], None]) -> readers.Rows:
     for row in rows:
-        if isinstance(row, readers.Row):
-            see(row.value)
+        if not isinstance(row, Quarantined):
+            see(row[1])
         yield row
 
 
@@ -95,26 +123,27 @@ def _is_row(value: Any, field: str | None, layout: Shape) -> bool:
 
 def _judged(
     rows: readers.Rows, finder: Finder, field: str | None, layout: Shape, name: str
-) -> Iterator[Record | Quarantined]:
-    """Yield what becomes of each row; raise InputError where the first rows have no instruction field."""
+) -> Iterator[tuple[Found, int] | Quarantined]:
+    """Yield what becomes of each row, and its line; raise InputError where the first rows have no instruction field."""
     fieldless: list[Any] = []
     judged = False
     for row in rows:
         if isinstance(row, Quarantined):
             yield row
             continue
+        line, value = row
         try:
-            found = finder.find_all(row.value)
+            found = finder.find_all(value)
         except NoRecord as refused:
             if not judged and refused.reason in (NO_FIELD, NOT_TEXT):
-                fieldless.append(row.value)
+                fieldless.append(value)
                 if len(fieldless) >= ROWS_TO_JUDGE:
                     break
-            yield Quarantined(row.line, refused.reason, shown(row.value))
+            yield Quarantined(line, refused.reason, shown(value))
         else:
             judged = True
             for one in found:
-                yield Record(one.instruction, one.response, one.source_id, row.line, 0, one.extra)
+                yield one, line
     if fieldless and not judged:
         raise _no_field(fieldless, field, layout, name)
 
@@ -132,20 +161,26 @@ def _no_field(rows: list[Any], field: str | None, layout: Shape, name: str) -> I
     )
 
 
-def _records(outcomes: Iterator[Record | Quarantined], limit: int | None, name: str) -> Iterator[Record | Quarantined]:
-    """Number equal contents, and stop after `limit` records."""
+def _numbered(
+    outcomes: Iterator[tuple[Found, int] | Quarantined], limit: int | None, name: str
+) -> Iterator[Named | Quarantined]:
+    """Name the records, number equal contents, and stop after `limit` records."""
     seen = Occurrences()
     count = 0
     outcome = None
     for outcome in outcomes:
         if limit is not None and count >= limit:
             return
-        if isinstance(outcome, Record):
-            count += 1
-            # Its name as the first of its content says it all: 64 bits of it, and it has to be found out anyway.
-            if occurrence := seen.count(int(outcome.id[:16], 16)):
-                outcome = replace(outcome, occurrence=occurrence)
-        yield outcome
+        if isinstance(outcome, Quarantined):
+            yield outcome
+            continue
+        count += 1
+        found, line = outcome
+        # Its name as the first of its content says it all: 64 bits of it, and it has to be found out anyway.
+        record_id = named(found.instruction, found.response, 0, found.extra)
+        if occurrence := seen.count(int(record_id[:16], 16)):
+            record_id = named(found.instruction, found.response, occurrence, found.extra)
+        yield record_id, found, line, occurrence
     if outcome is None:
         raise InputError(f"{name} holds no rows")
 

@@ -72,30 +72,8 @@ class Finder:
         return _whole(found)
 
     def _plain(self, row: dict[str, Any]) -> Found | None:
-        """Return what a row holds that has nothing but texts under the usual names; None where there is more to it."""
-        layout = self._layout(row)
-        if not layout.is_plain:
-            return None
-        instruction = row[layout.instruction[0]]
-        response = row[layout.response[0]] if layout.response else None
-        if response is None and layout.response:
-            return None
-        if not isinstance(instruction, str) or not instruction[:1].isalnum() or "\0" in instruction:
-            return None
-        if response is not None and not (isinstance(response, str) and response[:1].isalnum() and "\0" not in response):
-            return None
-        if layout.input is not None and layout.instruction[0] in layout.joins:
-            given = row[layout.input]
-            if not isinstance(given, str) or "\0" in given:
-                return None
-            if given and not is_blank(given):
-                instruction = f"{instruction}\n\n{given}"
-        identity = None
-        if layout.id is not None:
-            identity = row[layout.id]
-            if type(identity) is not str and (type(identity) is not int or not 0 <= identity < _SQLITE_INTEGER):
-                return None
-        return Found(instruction, response, identity, {name: row[name] for name in layout.rest})
+        layout = self._layouts.get(tuple(row)) or self._layout(row)
+        return _plain(row, layout) if layout.is_plain else None
 
     def _in_object(self, row: dict[str, Any]) -> list[Found]:
         layout = self._layout(row)
@@ -189,6 +167,30 @@ class Finder:
         if not records:
             raise NoRecord(NOT_TEXT)
         return records
+
+
+def _plain(row: dict[str, Any], layout: Layout) -> Found | None:
+    """Return what a row of a plain layout holds if it is nothing but texts; None where there is more to it."""
+    instruction = row[layout.instruction[0]]
+    if type(instruction) is not str or not instruction[:1].isalnum() or "\0" in instruction:
+        return None
+    response = None
+    if layout.response:
+        response = row[layout.response[0]]
+        if type(response) is not str or not response[:1].isalnum() or "\0" in response:
+            return None
+    if layout.joined is not None:
+        given = row[layout.joined]
+        if type(given) is not str or "\0" in given:
+            return None
+        if given and not is_blank(given):
+            instruction = f"{instruction}\n\n{given}"
+    identity = None
+    if layout.id is not None:
+        identity = row[layout.id]
+        if type(identity) is not str and (type(identity) is not int or not 0 <= identity < _SQLITE_INTEGER):
+            return None
+    return Found(instruction, response, identity, {name: row[name] for name in layout.rest} if layout.rest else {})
 
 
 def _whole(found: list[Found]) -> list[Found]:

@@ -1,10 +1,11 @@
-"""Import: a file's rows become a project's records, in batches; killed at any moment, the same command goes on."""
+"""Import: a file's rows become a project's records; killed at any moment, the same command goes on."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from augtui import __version__
 from augtui.domain.records import Quarantined, digest
 from augtui.errors import InputError
 from augtui.pipelines import formats, import_rows
-from augtui.pipelines.import_rows import Outcome, Reading, without_collector
+from augtui.pipelines.import_rows import Batches, Reading, without_collector
 from augtui.pipelines.source import Source
 from augtui.store import imports, runs
 from augtui.store.imports import Batch, Progress
@@ -20,9 +21,10 @@ from augtui.store.projects import Project
 from augtui.store.runs import Run, RunPlan
 
 TASK: Final = "import"
-BATCH_ROWS: Final = 10_000
-BATCH_CHARACTERS: Final = 16 * 2**20
-"""A batch is one transaction: large, because each one writes much of the index of ids anew."""
+TRANSACTION_ROWS: Final = 100_000
+"""Large, because each transaction writes much of the index of ids anew: with 10,000, four times as much is written."""
+TRANSACTION_S: Final = 2.0
+"""How long one may take, in seconds, as other processes that write to the project wait for it."""
 SHOWN: Final = 10
 """Lines set aside that a summary quotes."""
 
@@ -76,7 +78,7 @@ def import_source(
     licence: str | None = None,
     see: Callable[[Summary], None] = lambda _: None,
 ) -> Summary:
-    """Put the records of a source into a project; `see` is told after every batch.
+    """Put the records of a source into a project; `see` is told after every transaction.
 
     Raises InputError where the input as a whole cannot be read, StoreError where another process imports it.
     """
@@ -105,41 +107,38 @@ def _resumed(project: Project, run: Run, source: Source) -> Summary:
 
 
 def _worked(project: Project, run: Run, source: Source, reading: Reading, summary: Summary) -> Iterator[None]:
-    """Put in batch after batch; what a former process put in is read again, but not written."""
-    imports.prepare(project)
+    """Put in transaction after transaction; what a former process put in is read again, but not written."""
     done = Progress(summary.records, summary.added, summary.quarantined)
-    for batch in _batches(_outcomes(source, reading), done.outcomes):
-        summary.added += imports.add(project, run, batch, source.name)
-        summary.records += len(batch.records)
-        summary.quarantined += len(batch.quarantined)
-        summary.languages.update(row[4] for row in batch.records if row[4] is not None)
-        summary.reasons.update(line.reason for line in batch.quarantined)
-        summary.examples += batch.quarantined[: SHOWN - len(summary.examples)]
-        yield
+    with (
+        _explained(source),
+        imports.many_rows(project),
+        import_rows.batches(source.path, source.name, reading, done.outcomes) as batches,
+    ):
+        while (batch := batches.next()) is not None:
+            _transaction(project, run, batch, batches, summary)
+            yield
 
 
-def _batches(outcomes: Iterator[Outcome], skip: int) -> Iterator[Batch]:
-    batch, characters = Batch([], []), 0
-    for number, outcome in enumerate(outcomes):
-        if number < skip:
-            continue
-        if isinstance(outcome, Quarantined):
-            batch.quarantined.append(outcome)
-            characters += len(outcome.excerpt)
-        else:
-            batch.records.append(outcome)
-            characters += len(outcome[1]) + len(outcome[2] or "") + len(outcome[8] or "")
-        if len(batch) >= BATCH_ROWS or characters >= BATCH_CHARACTERS:
-            yield batch
-            batch, characters = Batch([], []), 0
-    if len(batch):
-        yield batch
+def _transaction(project: Project, run: Run, batch: Batch | None, batches: Batches, summary: Summary) -> None:
+    """Put in a batch and those at hand after it, in one transaction as large as others can wait for."""
+    until = time.monotonic() + TRANSACTION_S
+    with imports.transaction(project, run) as transaction:
+        while batch is not None:
+            transaction.add(batch)
+            summary.languages.update(batch.languages)
+            summary.reasons.update(line.reason for line in batch.quarantined)
+            summary.examples += batch.quarantined[: SHOWN - len(summary.examples)]
+            full = transaction.outcomes >= TRANSACTION_ROWS or time.monotonic() >= until
+            batch = None if full else batches.ready()
+    summary.records += transaction.records
+    summary.added += transaction.added
+    summary.quarantined += transaction.quarantined
 
 
-def _outcomes(source: Source, reading: Reading) -> Iterator[Outcome]:
+@contextmanager
+def _explained(source: Source) -> Iterator[None]:
+    """Name the source in errors as the user knows it: a pipe's temporary copy means nothing to them."""
     try:
-        yield from import_rows.outcomes(source.path, source.name, reading)
+        yield
     except InputError as error:
-        # A pipe's temporary copy means nothing to the user.
-        named = error.message.replace(str(source.path), source.shown)
-        raise InputError(named, hint=error.hint) from None
+        raise InputError(error.message.replace(str(source.path), source.shown), hint=error.hint) from None

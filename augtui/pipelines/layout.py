@@ -39,6 +39,8 @@ class Layout:
     """Whether there is one instruction, one response at most, and nothing of a conversation or of instances."""
     rest: tuple[str, ...]
     """The keys that a plain row keeps as extra fields."""
+    joined: str | None
+    """The key whose text a plain row joins to its instruction."""
 
 
 def arranged(keys: tuple[str, ...], shape: Shape, own_name: str | None) -> Layout:
@@ -60,8 +62,8 @@ def arranged(keys: tuple[str, ...], shape: Shape, own_name: str | None) -> Layou
     response, rejected, system = named(shape.response), named(shape.rejected), named(_SYSTEM_NAMES)
     identity = next(iter(named(ID_NAMES)), None)
     taken = {*instruction[:1], *response[:1], identity}
-    if instruction and instruction[0] in joins:
-        taken.add(given)
+    joined = given if instruction and instruction[0] in joins else None
+    taken.add(joined)
     return Layout(
         instruction=instruction,
         joins=joins,
@@ -74,6 +76,7 @@ def arranged(keys: tuple[str, ...], shape: Shape, own_name: str | None) -> Layou
         id=identity,
         is_plain=len(instruction) == 1 and len(response) <= 1 and not (rejected or system or instances or turned),
         rest=tuple(key for key in keys if key not in taken),
+        joined=joined,
     )
 
 

@@ -11,7 +11,6 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final
 
 from augtui.domain.records import Quarantined
@@ -35,14 +34,8 @@ NOT_CLOSED: Final = "JSON array is not closed"
 OUTSIDE: Final = "text outside the JSON array"
 
 
-@dataclass(slots=True)
-class Row:
-    """One row as its format gave it: an object, a list, a string, a number."""
-
-    line: int
-    value: Any
-
-
+Row = tuple[int, Any]
+"""The line of a row, and the row as its format gave it: an object, a list, a string, a number."""
 Rows = Iterator[Row | Quarantined]
 
 
@@ -53,14 +46,11 @@ def json_lines(stream: Stream) -> Rows:
             yield _quarantined(number, TOO_LONG, line.head)
         elif line and not line.isspace():
             try:
-                text = line.decode()
-                value = jsontext.parse(text.removeprefix("\ufeff"))
-            except UnicodeDecodeError:
-                yield _quarantined(number, jsontext.NOT_UTF8, line)
+                value = jsontext.parse_line(line)
             except jsontext.Refused as refused:
                 yield _quarantined(number, refused.reason, line)
             else:
-                yield Row(number, value)
+                yield (number, value)
 
 
 def text_lines(stream: Stream) -> Rows:
@@ -75,7 +65,7 @@ def text_lines(stream: Stream) -> Rows:
                 yield _quarantined(number, jsontext.NOT_UTF8, line)
             else:
                 if text := text.removeprefix("\ufeff").strip():
-                    yield Row(number, text)
+                    yield (number, text)
 
 
 def _quarantined(number: int, reason: str, line: bytes | str) -> Quarantined:
@@ -193,7 +183,7 @@ def _element(text: _Text, number: int) -> Row | Quarantined:
     except jsontext.Refused as refused:
         return _quarantined(number, refused.reason, source)
     text.learn(source)
-    return Row(number, value)
+    return (number, value)
 
 
 def _decoded(text: _Text) -> tuple[Any, int] | str | None:
@@ -275,7 +265,7 @@ def _inspected(number: int, value: Any, broken_text: bool) -> Row | Quarantined:
         # A lone surrogate comes from an escape in the text, unless the text itself was not UTF-8.
         lone = refused.reason == jsontext.NOT_UTF8 and not broken_text
         return _quarantined(number, jsontext.SURROGATE if lone else refused.reason, source)
-    return Row(number, value)
+    return (number, value)
 
 
 # --------------------------------------------------------------------------------------------- CSV and TSV
@@ -347,7 +337,7 @@ def _table_row(number: int, header: list[str], cells: list[str], is_own: bool) -
         return _quarantined(number, "more cells than columns", text)
     cells += [""] * (len(header) - len(cells))
     row = dict(zip(header, cells, strict=False))
-    return Row(number, _own(row) if is_own else row)
+    return (number, _own(row) if is_own else row)
 
 
 class RowTooLong(Exception):
@@ -435,7 +425,7 @@ def parquet(stream: Stream) -> Rows:
             copy.seek(0)
             for batch in ParquetFile(copy).iter_batches(batch_size=512):
                 for row in batch.to_pylist():
-                    yield Row(next(number), jsonable(row))
+                    yield (next(number), jsonable(row))
         except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
             cause = " ".join(str(error).split())[:200]
             raise InputError(f"{stream.name} cannot be read as Parquet: {cause}") from None

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from json.encoder import encode_basestring
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote
@@ -204,6 +205,8 @@ def now() -> str:
 
 def to_json(value: Any) -> str:
     """Return a value as readable JSON, escaped where it has lone surrogates, which SQLite cannot hold."""
+    if type(value) is str and value.isascii():
+        return encode_basestring(value)
     text = _ENCODER.encode(value)
     return json.dumps(value) if not text.isascii() and _SURROGATES.search(text) else text
 

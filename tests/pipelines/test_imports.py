@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import random
@@ -16,7 +17,7 @@ import pytest
 
 from augtui.domain.records import Record
 from augtui.errors import InputError, StoreError
-from augtui.pipelines import collect, imports, source
+from augtui.pipelines import collect, import_rows, imports, source
 from augtui.pipelines.import_rows import Reading
 from augtui.pipelines.imports import Summary, import_source
 from augtui.store import browse, dataset, items, projects, runs
@@ -107,7 +108,7 @@ CHILD = """
 import sys
 from augtui.pipelines import import_rows, imports, source
 from augtui.store.projects import open_project
-imports.BATCH_ROWS = 25
+import_rows.BATCH_ROWS = 25
 with open_project("demo") as project, source.opened(sys.argv[1]) as opened:
     summary = imports.import_source(project, opened, import_rows.Reading(),
                                     see=lambda s: print(s.records, flush=True))
@@ -169,7 +170,7 @@ def test_two_processes_import_side_by_side_and_never_one_file_twice(tmp_path: Pa
 def test_a_full_disk_loses_nothing_and_the_import_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text(lines(1001))
-    monkeypatch.setattr(imports, "BATCH_ROWS", 50)
+    monkeypatch.setattr(import_rows, "BATCH_ROWS", 50)
     with projects.open_project("demo") as project:
         (pages,) = project.read("PRAGMA page_count")[0]
         project.conn.execute(f"PRAGMA max_page_count={pages + 60}")
@@ -183,6 +184,26 @@ def test_a_full_disk_loses_nothing_and_the_import_goes_on(tmp_path: Path, monkey
         summary = run_import(project, path)
         assert (summary.records, summary.added, summary.quarantined) == (1000, 1000, 1)
         assert dataset.count(project) == 1000
+
+
+@pytest.mark.parametrize("large", [0, 2**40], ids=["read by a child", "read here"])
+def test_what_comes_before_the_cut_of_a_file_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: int) -> None:
+    monkeypatch.setattr(import_rows, "LARGE", large)
+    path = tmp_path / "rows.jsonl.gz"
+    packed = gzip.compress(lines(5_000).encode())
+    path.write_bytes(packed[: len(packed) * 9 // 10])
+    with projects.open_project("demo") as project:
+        for _ in range(2):
+            with pytest.raises(InputError, match=r"rows\.jsonl\.gz is cut off"):
+                run_import(project, path)
+            kept = dataset.count(project)
+            assert 3_000 < kept < 5_000
+            assert project.read("SELECT COUNT(*) FROM sources") == [(kept,)]
+        assert project.read("PRAGMA foreign_keys") == [(1,)]
+        path.write_bytes(packed)
+        assert run_import(project, path).records == 4_999
+        assert dataset.count(project) == 4_999
+        assert project.integrity() == []
 
 
 def test_a_pipe_and_a_fifo_are_imported_by_their_content(tmp_path: Path) -> None:
