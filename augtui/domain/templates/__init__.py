@@ -23,11 +23,13 @@ PAPER_TABLES: Mapping[str, int] = {
     "refine-card": 9,
     "expand-card": 10,
     "pairs-card": 11,
+    "refine-hinted": 9,
+    "expand-hinted": 10,
     "judge-truthfulness": 12,
     "judge-detail": 13,
 }
-OWN: tuple[str, ...] = ("respond", "translate", "check", "classify", "refine-hinted", "expand-hinted")
-"""Prompts that the paper mentions without printing them, in augtui's own words, and the small default model's own."""
+OWN: tuple[str, ...] = ("respond", "translate", "check", "classify")
+"""Prompts that the paper mentions without printing them, in augtui's own words."""
 
 
 @dataclass(frozen=True, slots=True)
