@@ -31,6 +31,8 @@ DIRECT = {
 }
 # Buffers that some checkpoints carry and no runtime needs.
 _IGNORED = (".attention.masked_bias", ".attention.bias", ".rotary_emb.inv_freq")
+PROMPTS = "augtui_prompts"
+"""In config.json: how augtui asks the model, where that is not the paper's way."""
 Reader = Callable[[int, int], Rows]
 EMBEDDINGS = "model.embed_tokens.weight"
 _ROTATED = ("q_proj.weight", "q_proj.bias", "k_proj.weight", "k_proj.bias")
@@ -108,6 +110,8 @@ class Model:
         def add_metadata(writer: gguf.GGUFWriter) -> None:
             writer.add_type(gguf.GGUFType.MODEL)
             general(self.checkpoint.folder, name, writer).set_gguf_meta_model(writer)
+            if isinstance(prompts := self.checkpoint.config.get(PROMPTS), str):
+                writer.add_string("augtui.prompts", prompts)
             self.architecture.add_parameters(writer, self.checkpoint.config)
             writer.add_file_type(file_type(kind))
             writer.add_quantization_version(gguf.GGML_QUANT_VERSION)

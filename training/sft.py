@@ -270,6 +270,9 @@ def _state(step: int, tokens: int, started: float, optimizers: list[torch.optim.
 
 def main(argv: list[str] | None = None) -> int:
     """Run the trainer; an input that does not fit is one line on stderr and exit code 2."""
+    # On a CPU every shape of a batch gets kernels of its own, of which oneDNN keeps a thousand by itself: 4.7 GB after
+    # 1,500 steps of a 4.5 M model, against 1.6 GB with 64.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
     try:
         train(parse_arguments(argv))
     except (ValueError, FileNotFoundError) as error:

@@ -155,11 +155,15 @@ def read_scores(text: str) -> Scores | Unparsed:
 
 
 REFINE = Task(
-    "refine", "IR", {"specialised": "refine", "general": "refine-general", "card": "refine-card"}, _read_refined,
+    "refine", "IR",
+    {"specialised": "refine", "general": "refine-general", "card": "refine-card", "hinted": "refine-hinted"},
+    _read_refined,
     decided_by=("guard",), keeps_original=True,
 )  # fmt: skip
 EXPAND = Task(
-    "expand", "IE", {"specialised": "expand", "general": "expand-general", "card": "expand-card"}, _read_expanded,
+    "expand", "IE",
+    {"specialised": "expand", "general": "expand-general", "card": "expand-card", "hinted": "expand-hinted"},
+    _read_expanded,
     decided_by=("similarity", "keeps_language"), least_temperature=0.8,
 )  # fmt: skip
 PAIRS = Task(

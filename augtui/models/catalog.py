@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import stat
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from augtui.engines.http import endpoint
 from augtui.engines.http.endpoint import Endpoint
 from augtui.engines.shards import files_of, number_of
 from augtui.errors import ModelError
-from augtui.models import checksums, family, offline, reference, registry
+from augtui.models import checksums, family, gguf_metadata, offline, reference, registry
 from augtui.models.registry import Pulled
 
 DEFAULT = "default"
@@ -24,6 +25,7 @@ DEFAULT_RETRIES = 1
 """What a small model got wrong it seldom gets right with another seed, and what it fails on is long."""
 DEFAULT_ROOM = 160
 """The default model adds 30 to 120 tokens; an answer that gets longer has lost its way."""
+HINTED = "hinted"
 GGUF_MAGIC = b"GGUF"
 LEAST_GGUF_BYTES = 24
 """A GGUF header: magic, version, tensor count, metadata count (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md)."""
@@ -54,6 +56,8 @@ class Model:
     """New seeds worth trying after a rejected refinement."""
     answer_room: int | None = None
     """Tokens that a refined prompt may have over the original's; None: no such bound (`Job.answer_room`)."""
+    is_hinted: bool = False
+    """Whether it is asked with the kind of a prompt and with signs for names (`augtui.domain.delexical`)."""
     library: Library = "llama"
     file: Path | None = None
     """Its file or folder; None is a server's model."""
@@ -99,8 +103,7 @@ def resolve(name: str, *, timeout_s: float | None = None) -> Model:
     if name == DEFAULT:
         path = Path(str(files("augtui.models.bundled").joinpath(DEFAULT_FILE)))
         _require_gguf(path)
-        return Model(DEFAULT, "specialised", Strictness.STRICT, temperature=0.3, languages=("en", "zh"),
-                     refine_retries=DEFAULT_RETRIES, answer_room=DEFAULT_ROOM, file=path)  # fmt: skip
+        return _small(DEFAULT, path)
     pulled = _pulled(name)
     if pulled is not None:
         return pulled
@@ -114,9 +117,32 @@ def resolve(name: str, *, timeout_s: float | None = None) -> Model:
         )
     if path.is_dir():
         _require_mlx(path)
+        if _is_hinted(path):
+            return _small(path.name, path.absolute())
         return Model(path.name, _style(path.name), Strictness.NORMAL, 0.7, library="mlx", file=path.absolute())
     _require_whole(path)
+    if _is_hinted(path):
+        return _small(path.stem, path.absolute())
     return Model(path.stem, _style(path.stem), Strictness.NORMAL, temperature=0.7, file=path.absolute())
+
+
+def _small(name: str, path: Path) -> Model:
+    """Return the default model, or one that was made as it was (docs/your-own-augmenter.md)."""
+    return Model(
+        name, "specialised", Strictness.STRICT, temperature=0.3, languages=("en", "zh"), refine_retries=DEFAULT_RETRIES,
+        answer_room=DEFAULT_ROOM, is_hinted=True, library="mlx" if path.is_dir() else "llama", file=path,
+    )  # fmt: skip
+
+
+def _is_hinted(path: Path) -> bool:
+    """Say whether a model was trained on hinted prompts; its own metadata say so."""
+    if not path.is_dir():
+        return gguf_metadata.early_text(path, "augtui.prompts") == HINTED
+    try:
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(config, dict) and config.get("augtui_prompts") == HINTED
 
 
 def _pulled(name: str) -> Model | None:

@@ -94,6 +94,28 @@ def read(path: Path) -> Metadata:
     return Metadata(values, tensors, parameters)
 
 
+def early_text(path: Path, wanted: str) -> str | None:
+    """Return a text that stands before the vocabulary in a file's metadata, or None; never raises for a bad file.
+
+    The vocabulary, which may be megabytes, is not read.
+    """
+    try:
+        with path.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            (count,) = struct.unpack_from("<Q", data, 16)
+            place = 24
+            for _ in range(count):
+                key, place = _text(data, place)
+                if key.startswith("tokenizer."):
+                    return None
+                (kind,) = struct.unpack_from("<I", data, place)
+                value, place = _value(data, kind, place + 4)
+                if key == wanted:
+                    return value if isinstance(value, str) else None
+    except (OSError, ValueError, struct.error, OverflowError, KeyError, gguf_header.HeaderError):
+        return None
+    return None
+
+
 def _values(data: mmap.mmap, count: int) -> tuple[dict[str, Any], int]:
     values: dict[str, Any] = {}
     place = 24
@@ -101,17 +123,19 @@ def _values(data: mmap.mmap, count: int) -> tuple[dict[str, Any], int]:
         key, place = _text(data, place)
         (kind,) = struct.unpack_from("<I", data, place)
         place += 4
-        value: Any
-        if kind == STRING:
-            value, place = _text(data, place)
-        elif kind == ARRAY:
-            items, value = struct.unpack_from("<IQ", data, place)
-            place = gguf_header.after_array(data, place + 12, items, value, len(data))
-        else:
-            (value,) = struct.unpack_from(NUMBERS[kind], data, place)
-            place += struct.calcsize(NUMBERS[kind])
-        values[key] = value
+        values[key], place = _value(data, kind, place)
     return values, place
+
+
+def _value(data: mmap.mmap, kind: int, place: int) -> tuple[Any, int]:
+    """Return a value of a type, of a list its length, and where it ends."""
+    if kind == STRING:
+        return _text(data, place)
+    if kind == ARRAY:
+        items, length = struct.unpack_from("<IQ", data, place)
+        return length, gguf_header.after_array(data, place + 12, items, length, len(data))
+    (value,) = struct.unpack_from(NUMBERS[kind], data, place)
+    return value, place + struct.calcsize(NUMBERS[kind])
 
 
 def _tensors(data: mmap.mmap, place: int, count: int, tensors: Counter[str]) -> int:

@@ -15,6 +15,11 @@ from augtui.domain.tasks import Style, Task
 from augtui.domain.templates import Template
 from augtui.engines.base import Sampling
 
+HINTED = "hinted"
+"""The variant of a template for models that are asked with hints."""
+HINTS = 1
+"""Changes when hints are made otherwise, and with them the results."""
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -59,6 +64,11 @@ class Job:
         return self.task.template(self.style, self.variant)
 
     @property
+    def is_hinted(self) -> bool:
+        """Say whether the model is told a prompt's kind, and gets signs for names (`augtui.domain.delexical`)."""
+        return self.variant == HINTED
+
+    @property
     def keeps_language(self) -> bool:
         """Say whether an answer must be in the language of what it was made from."""
         return self.guard is not Strictness.OFF
@@ -100,6 +110,8 @@ class Job:
         }
         if self.adapter_sha256 is not None:
             config["adapter"] = self.adapter_sha256
+        if self.is_hinted:
+            config["hints"] = HINTS
         config.update(self.numerics)
         if self.answer_room is not None:
             config["answer_room"] = self.answer_room

@@ -12,7 +12,7 @@ from augtui.engines.base import Sampling
 from augtui.errors import ModelError
 from augtui.models import checksums
 from augtui.models.catalog import Model
-from augtui.pipelines.job import Job
+from augtui.pipelines.job import HINTED, Job
 from augtui.settings import Settings
 
 RETRIES = 3
@@ -37,9 +37,10 @@ def job_for(
     `unasked`, nobody works on the other records.
     """
     given = {name: value for name, value in (options or {}).items() if value is not None}
+    style = model.style if settings.style == "auto" else settings.style
     job = Job(
         task=task,
-        style=model.style if settings.style == "auto" else settings.style,
+        style=style,
         model_name=model.name,
         model_sha256=model.sha256(),
         sampling=_sampling(task, settings, model),
@@ -53,7 +54,7 @@ def job_for(
         adapter=adapter_name(settings),
         adapter_sha256=adapter_sha256(settings),
         numerics=tuple(_numerics(settings, model)),
-        variant=variant,
+        variant=HINTED if model.is_hinted and style == "specialised" and HINTED in task.template_names else variant,
         options=tuple(sorted({**given, **({"unasked": True} if unasked else {})}.items())),
         coverage=coverage,
     )

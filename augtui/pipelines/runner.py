@@ -174,7 +174,7 @@ class Runner:
         seed = self._job.attempt_seed(item.record_id, item.sample, attempt)
         request_id = f"{item.key}:{attempt}"
         self._flights[request_id] = _Flight(item, attempt, seed)
-        messages, sampling = self._step.messages(item), self._job.sampling_for(item.instruction)
+        messages, sampling = self._step.messages(item), self._job.sampling_for(self._step.read(item).text)
         return Request(request_id, messages, seed, sampling, self._step.schema, adapter=self._job.adapter)
 
     def _take_up(self, poll: _Poll, item: PendingItem, held: Attempt) -> None:
@@ -211,6 +211,7 @@ class Runner:
         """Judge an answer by itself."""
         item = flight.item
         notes = self._notes if self._is_teacher else {}
+        completion = replace(completion, text=self._step.whole(item, completion.text))
         attempt = _attempt(flight, completion, notes)
         answer = self._job.task.parse(completion.text, completion.finish_reason)
         if isinstance(answer, Unparsed):

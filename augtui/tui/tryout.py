@@ -135,11 +135,12 @@ class Tryout:
                 assert isinstance(event, Partial | Completion | Failure)
                 place = places[event.id]
                 if isinstance(event, Partial):
-                    samples[place] = Sample(event.text)
+                    samples[place] = Sample(step.whole(item, event.text))
                 elif isinstance(event, Completion):
-                    parsed = job.task.parse(event.text, event.finish_reason)
+                    text = step.whole(item, event.text)
+                    parsed = job.task.parse(text, event.finish_reason)
                     fault = str(parsed) if isinstance(parsed, Unparsed) else step.fault(item, parsed)
-                    samples[place] = Sample(event.text, True, fault, event.completion_tokens, event.duration_s)
+                    samples[place] = Sample(text, True, fault, event.completion_tokens, event.duration_s)
                 else:
                     samples[place] = Sample("", True, f"{event.code}: {event.detail}")
             self.samples = tuple(samples)

@@ -25,6 +25,8 @@ HASHES = {
     "translate": "45e235f3",
     "check": "8472cac1",
     "classify": "33b83ab2",
+    "refine-hinted": "d1615854",
+    "expand-hinted": "24311d3b",
 }
 
 

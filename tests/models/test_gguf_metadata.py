@@ -52,3 +52,12 @@ def test_another_format_is_an_error(tmp_path: Path) -> None:
     path.write_bytes(b"PK\x03\x04" + bytes(100))
     with pytest.raises(HeaderError, match="no GGUF file"):
         gguf_metadata.read(path)
+
+
+def test_a_text_before_the_vocabulary_is_found_early(default_model: Path, tmp_path: Path) -> None:
+    assert gguf_metadata.early_text(default_model, "augtui.prompts") == "hinted"
+    assert gguf_metadata.early_text(default_model, "tokenizer.ggml.pre") is None
+    for content in (b"", b"GGUF", b"GGUF" + bytes(20), b"GGUF" + b"\xff" * 200):
+        broken = tmp_path / "broken.gguf"
+        broken.write_bytes(content)
+        assert gguf_metadata.early_text(broken, "augtui.prompts") is None

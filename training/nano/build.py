@@ -1,14 +1,16 @@
 """From nothing to the small default model, in one command.
 
-    python -m training.nano.build --data ../shared/data --out build/nano --minutes 72
+    python -m training.nano.build --data ../shared/data --out build/nano
 
 Writes shards of chats (the rule teacher's), tokenizer/, tokens/, provenance.json, init/ (first weights with the copy
-circuit), first/ and kinds/ (what those stages end with), checkpoint/ (the trained Hugging Face model) and, at the end,
-the quantized augtui-nano-q8_0.gguf. A part that is already there is kept; `--resume` goes on training.
+circuit), checkpoint/ (the trained Hugging Face model) and, at the end, the quantized augtui-nano-q8_0.gguf. A part that
+is already there is kept; `--resume` goes on training.
 
 What makes a model this small and this briefly trained usable, in the order of their effect:
-the targets carry the user's words over in order (refine.py); induction heads are written into the first weights
-(circuit.py); AdamW's epsilon keeps rare tokens' embeddings apart (optim.py); Muon; loss on completions only.
+names, texts and rare words are signs (augtui.domain.delexical), and the kind of a prompt is told, not guessed
+(augtui.domain.kinds); the targets carry the user's words over in order (refine.py); induction heads are written into
+the first weights (circuit.py); AdamW's epsilon keeps rare tokens' embeddings apart (optim.py); Muon; loss on
+completions only.
 """
 
 from __future__ import annotations
@@ -20,7 +22,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from itertools import islice
@@ -34,7 +35,6 @@ from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
 from training.data import TokenizedChats, tokenize_chats
 from training.nano.circuit import write_copy_circuit
-from training.nano.finish import finishing, part
 from training.nano.sources import FILES, Sources, builtin_sources, load_sources
 from training.nano.teacher import stream
 from training.nano.tokenizer import train_tokenizer
@@ -42,10 +42,10 @@ from training.nano.tokenizer import train_tokenizer
 CONFIG: dict[str, Any] = {
     "vocab_size": 8192, "hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4,
     "num_key_value_heads": 2, "intermediate_size": 512, "tie_word_embeddings": True, "max_position_embeddings": 2048,
-    "rope_theta": 1e7, "bos_token_id": None, "eos_token_id": 2, "pad_token_id": 0,
+    "rope_theta": 1e7, "bos_token_id": None, "eos_token_id": 2, "pad_token_id": 0, "augtui_prompts": "hinted",
 }  # fmt: skip
-"""4.5 M parameters: what two CPU cores can train in an hour."""
-MAX_LENGTH = 1024
+"""4.5 M parameters: what two CPU cores can train in an hour. `augtui_prompts` tells augtui how to ask it."""
+MAX_LENGTH = 512
 SHARDS = 16
 """Parts of the chats that are made side by side; their number is part of what the seed means."""
 TOKENIZER_CHATS, TOKENIZER_SENTENCES, TOKENIZER_SENTENCES_ZH = 16_000, 30_000, 20_000
@@ -135,6 +135,7 @@ def unpack(start: str, out: Path) -> None:
     loaded = Qwen2ForCausalLM.from_pretrained(folder, dtype=torch.float32, **name)
     config = loaded.config.to_dict()
     config.pop("quantization_config", None)
+    config["augtui_prompts"] = CONFIG["augtui_prompts"]  # as all chats of the teacher are
     # A model that was read from a GGUF file counts as quantized and is not written; its weights are plain fp32.
     model = Qwen2ForCausalLM(Qwen2Config(**config))
     model.load_state_dict(loaded.state_dict())
@@ -151,55 +152,22 @@ def has_bf16() -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
-@dataclass(frozen=True)
-class Stage:
-    """A part of the training: its data, its share of the minutes, its peak learning rate and its schedule."""
-
-    name: str
-    share: float
-    rate: float
-    """Of Muon; AdamW has a fifth of it."""
-    decay: float
-    until: float = 1.0
-    """Where in its schedule it is cut off: a later stage anneals."""
-    rows: tuple[float, float] | None = None
-    """Which chats, as shares of the whole; None: all."""
-    is_finish: bool = False
-    """Whether they are thinned to mostly short ones (finish.py)."""
-
-    def write_data(self, out: Path, seed: int) -> None:
-        """Write the stage's token arrays, unless they are there."""
-        folder = self._data(out)
-        if (folder / "starts.npy").exists():
-            return
-        chats = TokenizedChats.load(out / "tokens")
-        if self.is_finish and self.rows:
-            finishing(chats, self.rows[0], seed).save(folder)
-        elif self.rows:
-            part(chats, *self.rows).save(folder)
-
-    def _data(self, out: Path) -> Path:
-        return out / (f"tokens-{self.name}" if self.rows else "tokens")
-
-    def command(self, options: argparse.Namespace, model: Path, to: Path) -> list[str]:
-        """Return the trainer's command line."""
-        return [
-            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(options.processes),
-            "-m", "training.sft", "--data", str(self._data(options.out)), "--model", str(model), "--out", str(to),
-            "--minutes", str(self.share * options.minutes / self.until), "--until", str(self.until), "--in-order",
-            "--optimizer", "muon", "--lr", str(self.rate), "--vector-lr", str(self.rate / 5), "--warmup", "0.03",
-            "--decay", str(self.decay), "--batch-tokens", "2048", "--threads", "1", "--seed", str(options.seed),
-            "--save-minutes", "5", "--precision", "bf16" if has_bf16() else "auto",
-        ]  # fmt: skip
+def train_command(options: argparse.Namespace, model: Path, to: Path, rate: float, decay: float) -> list[str]:
+    """Return the trainer's command line; `rate` is Muon's, AdamW has a fifth of it."""
+    length = ("--minutes", str(options.minutes)) if options.minutes else ("--epochs", str(options.epochs))
+    return [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(options.processes),
+        "-m", "training.sft", "--data", str(options.out / "tokens"), "--model", str(model), "--out", str(to),
+        *length, "--in-order", "--optimizer", "muon", "--lr", str(rate),
+        "--vector-lr", str(rate / 5), "--warmup", "0.03", "--decay", str(decay), "--batch-tokens", "2048",
+        "--threads", "1", "--seed", str(options.seed), "--save-minutes", "5",
+        "--precision", "bf16" if has_bf16() else "auto",
+    ]  # fmt: skip
 
 
-STAGES = (
-    Stage("first", 0.70, 0.010, 0.5, until=0.76),
-    Stage("kinds", 0.225, 0.004, 0.9, until=0.76, rows=(0.34, 1.0), is_finish=True),
-    Stage("last", 0.075, 0.0025, 0.95, rows=(0.6, 0.8)),
-)
-"""Copying from all chats; the kinds of tasks, which a long copy drowns, from short ones; all of it together again."""
-FURTHER = Stage("further", 1.0, 0.002, 0.9)
+RATE, DECAY = 0.010, 0.7
+"""Muon's peak learning rate, and the share of the training in which it falls."""
+FURTHER_RATE, FURTHER_DECAY = 0.002, 0.9
 """For a model that has learned before."""
 
 
@@ -208,7 +176,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.nano.build", description="Build the default model.")
     parser.add_argument("--data", type=Path, help="the shared data folder; without it, the teacher's own forms alone")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=72.0, help="training time")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--epochs", type=float, default=1.0, help="passes over the chats: the same on every machine")
+    length.add_argument("--minutes", type=float, help="training time instead")
     parser.add_argument("--chats", type=int, default=160_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2, help="processes that share the training, one a core")
@@ -227,19 +197,15 @@ def main(argv: list[str] | None = None) -> int:
     if not (init / "model.safetensors").exists():
         write_initial_model(out / "tokenizer", options.seed, init)
     checkpoint = out / "checkpoint"
-    stages = (FURTHER,) if options.start else STAGES
-    model = init
-    for stage in stages:
-        to = checkpoint if stage is stages[-1] else out / stage.name
-        if not (to / "done").exists():
-            stage.write_data(out, options.seed)
-            command = stage.command(options, model, to)
-            if options.resume and (to / "state.pt").exists():
-                command.append("--resume")
-            if code := subprocess.run(command, check=False).returncode:
-                return code
-            (to / "done").touch()
-        model = to
+    if not (checkpoint / "done").exists():
+        command = train_command(
+            options, init, checkpoint, *((FURTHER_RATE, FURTHER_DECAY) if options.start else (RATE, DECAY))
+        )
+        if options.resume and (checkpoint / "state.pt").exists():
+            command.append("--resume")
+        if code := subprocess.run(command, check=False).returncode:
+            return code
+        (checkpoint / "done").touch()
     quantize = [sys.executable, "-m", "quantize", str(checkpoint), "-o", str(out / FILE_NAME), "--type", "Q8_0"]
     return subprocess.run(quantize, check=False).returncode
 

@@ -7,7 +7,7 @@ inputs, BPO's 300. `augtui refine` and `augtui expand` themselves make the answe
 the guard off, so what is measured is what users get. A checkpoint folder is quantized to Q8_0 first.
 
 Judged by rules: what was lost by the guard's own findings at its strictest level; the task type by the teacher's
-patterns (`classify`), or by hand for our 100. `--outputs` writes every answer, for a reading.
+patterns (`augtui.domain.kinds`), or by hand for our 100. `--outputs` writes every answer, for a reading.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ from typing import Any
 from rapidfuzz.distance import Indel
 
 from augtui.domain.guard import Strictness, guard
+from augtui.domain.kinds import classify, tongue
 from augtui.domain.language import Language, language
 from augtui.domain.tasks import TASKS, Unparsed
 from training.nano.heldout import Asked, evaluation_prompts
-from training.nano.kinds import classify, task_types, tongue
+from training.nano.kinds import task_types
 
 FACTS = ("number lost", "variable lost", "code lost", "link lost")
 _HOLDS_FACTS = re.compile(r"\d|\$?\{\{?\w+\}?\}|https?://|`|[a-z_]\(|_\w+|[<>{}=;]{2}|--\w|```")
@@ -110,7 +111,7 @@ def share(flags: Iterable[bool]) -> float:
 
 def right_types(asked: Asked) -> frozenset[str]:
     """Return the task types that are right for a prompt: those read by hand, else the rules'."""
-    return frozenset(asked.types) or frozenset({classify(asked.text).name})
+    return frozenset(asked.types) or frozenset({classify(asked.text)})
 
 
 def refine_figures(results: list[Answered]) -> dict[str, Any]:
@@ -167,7 +168,7 @@ def expand_figures(results: list[Answered]) -> dict[str, Any]:
     return {
         "prompts": len(results), "parse": share(parsed),
         "same task type": share(
-            bool(text) and classify(text).name in right_types(r.asked) | {classify(r.asked.text).name}
+            bool(text) and classify(text) in right_types(r.asked) | {classify(r.asked.text)}
             for r, text in zip(results, texts, strict=True)
         ),
         "ROUGE-L to the seed < 0.7": share(value < 0.7 for value in likeness),

@@ -6,23 +6,26 @@ import re
 from collections import defaultdict
 from random import Random
 
+from augtui.domain.delexical import delexicalise
+from augtui.domain.kinds import classify
 from augtui.domain.language import Language
-from augtui.domain.spelling import is_common
-from training.nano.kinds import TaskType, classify, fill, invent, pools, task_types
+from training.nano.kinds import TaskType, fill, invent, pools, task_type, task_types
 from training.nano.sources import Prompt, Sources
 from training.nano.texts import attachment, passage
 
 LONGEST_TARGET = 170
 """Characters of a real prompt that is given as an answer: a longer one the small model could not invent."""
 _ABOUT_TEXT = re.compile(r"\b(passage|paragraph|text|given|reference|following|this|these|below|above|it)\b")
+CHINESE = 0.22
+"""Share of Chinese pairs."""
+TRIES = 8
+"""Draws of a target until it is of the kind that its source is of."""
 _GROUPED = ("gsm8k", "mathqa", "snips")
 
 
 def is_plain(text: str) -> bool:
-    """Say whether every word of a prompt is common English: nothing in it must be known by heart."""
-    words = re.findall(r"[A-Za-z']+", text)
-    inner = re.findall(r"(?<=[a-z,] )[A-Z]\w+", text)
-    return bool(words) and not inner and all(is_common(word.lower()) for word in words)
+    """Say whether every word of a prompt is a common one: nothing in it must be known by heart."""
+    return bool(text.strip()) and not delexicalise(text).spans
 
 
 def problem(random: Random) -> str:
@@ -46,72 +49,62 @@ class Expander:
             if group in _GROUPED or prompt.input or not 12 <= len(prompt.text) <= LONGEST_TARGET:
                 continue
             if not _ABOUT_TEXT.search(prompt.text.lower()) and is_plain(prompt.text):
-                kind = classify(prompt.text, Language.EN)
+                kind = task_type(prompt.text, Language.EN)
                 self._plain[kind.name].append(prompt.text)
                 self._plain[f"{kind.name} {_opening(prompt.text)}"].append(prompt.text)
 
-    def pair(self, random: Random) -> tuple[str, str, Language]:
-        """Return (instruction, another of the same kind with other content, their language)."""
-        if random.random() < 0.22:
-            return (*self._pair_zh(random), Language.ZH)
-        chance = random.random()
-        if chance < 0.5:
+    def pair(self, random: Random) -> tuple[str, str, TaskType, Language]:
+        """Return (instruction, another of the same kind with other content, their kind, their language)."""
+        if random.random() < CHINESE:
+            source = self._source_zh(random)
+            kind = task_type(source, Language.ZH)
+            return source, self._target(source, kind, Language.ZH, random), kind, Language.ZH
+        source = self._source(random)
+        kind = task_type(source, Language.EN)
+        return source, self._target(source, kind, Language.EN, random), kind, Language.EN
+
+    def _source(self, random: Random) -> str:
+        if random.random() < 0.4:
             groups = ("dolly", "dolly", "dolly", "seed", "seed", "book", "book", "gsm8k", "mathqa", "snips")
-            some = self._groups.get(random.choice(groups)) or self._asked
-            prompt = random.choice(some)
-            source, kind = prompt.text, classify(prompt.text, Language.EN)
+            prompt = random.choice(self._groups.get(random.choice(groups)) or self._asked)
+            source = prompt.text
             if prompt.input:
                 source += random.choice(("\n\n", "\n\n", "\n", "\n\nInput: ")) + prompt.input
             elif len(source) < 150 and random.random() < 0.12:
                 source += "\n\n" + attachment(self._sources, random)[:500]
-            if prompt.group in ("gsm8k", "mathqa"):
-                return source, problem(random), Language.EN
-        else:
-            kind = random.choice(task_types())
-            source = invent(kind, Language.EN, random)
-            if random.random() < 0.25:
-                source += "\n\n" + attachment(self._sources, random)[:600]
-        return source, self._target(source, kind, random), Language.EN
+            return source
+        source = invent(random.choice(task_types()), Language.EN, random)
+        if random.random() < 0.25:
+            source += "\n\n" + attachment(self._sources, random)[:600]
+        return source
 
-    def _target(self, source: str, kind: TaskType, random: Random) -> str:
-        opening = _opening(source)
-        alike = self._plain.get(f"{kind.name} {opening}", [])
-        if len(alike) >= 4 and random.random() < 0.35:
-            return _other(alike, source, random)
-        if random.random() < 0.12 and len(self._plain[kind.name]) >= 4:
-            return _other(self._plain[kind.name], source, random)
-        forms = [form for form in kind.forms if _opening(form) == opening]
-        for _ in range(5):
-            target = invent(
-                kind, Language.EN, random, random.choice(forms if forms and random.random() < 0.7 else kind.forms)
-            )
-            if target != source:
+    def _source_zh(self, random: Random) -> str:
+        if self._asked_zh and random.random() < 0.4:
+            source = random.choice(self._asked_zh).text
+        else:
+            source = invent(random.choice(task_types(Language.ZH)), Language.ZH, random)
+        if random.random() < 0.15 and self._sources.sentences_zh:
+            source += "\n\n" + passage(self._sources.sentences_zh, random, 200)
+        return source
+
+    def _target(self, source: str, kind: TaskType, spoken: Language, random: Random) -> str:
+        for _ in range(TRIES):
+            target = self._drawn(source, kind, spoken, random)
+            if target != source and classify(target, spoken) == kind.name:
                 break
         return target
 
-    def _pair_zh(self, random: Random) -> tuple[str, str]:
-        if self._asked_zh and random.random() < 0.4:
-            source = random.choice(self._asked_zh).text
-            kind = classify(source, Language.ZH)
+    def _drawn(self, source: str, kind: TaskType, spoken: Language, random: Random) -> str:
+        if spoken is Language.ZH:
+            alike = [form for form in kind.forms if form[:2] == source[:2]]
         else:
-            kind = random.choice(task_types(Language.ZH))
-            source = invent(kind, Language.ZH, random)
-        if random.random() < 0.15 and self._sources.sentences_zh:
-            source += "\n\n" + passage(self._sources.sentences_zh, random, 200)
-        forms = [form for form in kind.forms if form[:2] == source[:2]] or kind.forms
-        for _ in range(5):
-            target = invent(kind, Language.ZH, random, random.choice(forms if random.random() < 0.5 else kind.forms))
-            if target != source:
-                break
-        return source, target
-
-
-def _other(texts: list[str], source: str, random: Random) -> str:
-    for _ in range(4):
-        text = random.choice(texts)
-        if text != source:
-            return text
-    return text
+            if kind.name == "math" and random.random() < 0.7:
+                return problem(random)
+            real = self._plain.get(f"{kind.name} {_opening(source)}", []) + self._plain.get(kind.name, [])[:200]
+            if len(real) >= 4 and random.random() < 0.3:
+                return random.choice(real)
+            alike = [form for form in kind.forms if _opening(form) == _opening(source)]
+        return invent(kind, spoken, random, random.choice(alike if alike and random.random() < 0.5 else kind.forms))
 
 
 def _opening(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The task types that the rule teacher knows, how a prompt's type is told, and how subjects are filled in."""
+"""What the rule teacher knows of each kind of prompt (augtui.domain.kinds), and how subjects are filled in."""
 
 from __future__ import annotations
 
@@ -10,19 +10,11 @@ from functools import cache
 from pathlib import Path
 from random import Random
 
-from augtui.domain.language import Language, language
+from augtui.domain.kinds import classify, tongue
+from augtui.domain.language import Language
 
 _FOLDER = Path(__file__).parent
 _FILES = {Language.EN: "tasks.toml", Language.ZH: "tasks_zh.toml"}
-_WEAK = frozenset({"general", "question", "command"})
-"""Types that say little: a later sentence of the prompt may tell more."""
-_PREAMBLE = re.compile(
-    r"(you are|you will be|you're|you have been|we have|i have|i will) (given|provided|give)|given (a|an|the|this)\b"
-    r"|here (is|are)|there (is|are)|the following|below (is|are)"
-)
-"""How a sentence begins that only says what is at hand; it counts as little."""
-_HEAD = 4
-"""Sentences at the beginning of a prompt that tell its type: what follows is mostly detail."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +22,6 @@ class TaskType:
     """What the teacher knows of one kind of task; the fields are explained in tasks.toml."""
 
     name: str
-    pattern: str
     noun: str
     role: str
     aspects: list[str]
@@ -38,13 +29,6 @@ class TaskType:
     forms: list[str]
     subjects: list[str]
     actions: tuple[str, ...] = ()
-    lead: str = "(?!)"
-    """How a sentence begins that is of this type whatever else it holds."""
-
-
-def tongue(text: str) -> Language:
-    """Return the language whose task types suit a prompt: Chinese, or English for everything else."""
-    return Language.ZH if language(text) is Language.ZH else Language.EN
 
 
 @cache
@@ -55,37 +39,21 @@ def task_types(tongue: Language = Language.EN) -> tuple[TaskType, ...]:
 
 
 @cache
-def _patterns(tongue: Language) -> tuple[tuple[re.Pattern[str], TaskType], ...]:
-    polite = r"\W*(?:please |pls |can you |could you |help me |你好，|麻烦|帮我|请)*"
-    leads = tuple((re.compile(f"^{polite}(?:{kind.lead})"), kind) for kind in task_types(tongue))
-    return leads + tuple((re.compile(kind.pattern), kind) for kind in task_types(tongue))
-
-
-@cache
 def pools(tongue: Language) -> dict[str, list[str]]:
     """Return the words and phrases by pool name that stand for {name} in forms and subjects."""
     content = tomllib.loads((_FOLDER / "pools.toml").read_text(encoding="utf-8"))
     return {name: [part.strip() for part in text.split(";")] for name, text in content[tongue.value].items()}
 
 
-def classify(prompt: str, spoken: Language | None = None) -> TaskType:
-    """Return the task type of a prompt: of the first of its first sentences that says more than that it asks.
+@cache
+def _by_name(tongue: Language) -> Mapping[str, TaskType]:
+    return {kind.name: kind for kind in task_types(tongue)}
 
-    Within a sentence the first type whose pattern is found is taken, in the order of the file.
-    """
+
+def task_type(prompt: str, spoken: Language | None = None) -> TaskType:
+    """Return the task type of a prompt, told by augtui's own rules."""
     spoken = spoken or tongue(prompt)
-    head = prompt.strip()[:400].lower()
-    parts = re.split(r"[。！？!?]\s*|\n+" if spoken is Language.ZH else r"\n+|(?<=[.?!:]) ", head)
-    weak: TaskType | None = None
-    for part in [p for p in parts if len(p) > 2][:_HEAD] or [head]:
-        end = "？" if spoken is Language.ZH and f"{part}？" in head else ""
-        kind = next(kind for pattern, kind in _patterns(spoken) if pattern.search(part + end))
-        if kind.name not in _WEAK and not _PREAMBLE.match(part):
-            return kind
-        if weak is None or weak.name == "general" or (weak.name in _WEAK and kind.name not in _WEAK):
-            weak = kind
-    assert weak is not None
-    return weak
+    return _by_name(spoken)[classify(prompt, spoken)]
 
 
 def fill(text: str, spoken: Language, random: Random, more: Mapping[str, list[str]] | None = None) -> str:

@@ -29,7 +29,8 @@ def read_types(path: Path) -> tuple[list[TaskType], dict[str, list[str]], Langua
     """Return the task types, pools and language of a templates file; raises ValueError when it is none."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-        kinds = [TaskType(**{"pattern": "", "role": "expert assistant", **entry}) for entry in content["type"]]
+        entries = [{"role": "expert assistant", **entry} for entry in content["type"]]
+        kinds = [TaskType(**{name: value for name, value in e.items() if name != "pattern"}) for e in entries]
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: not a templates file ({error}): see training/nano/tasks.toml") from error
     for kind in kinds:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from random import Random
 
+from augtui.domain.delexical import REST, TEXTS, WORDS
 from augtui.domain.language import Language
 from training.nano.kinds import TaskType
 
@@ -60,14 +61,19 @@ def _capitalised(text: str, known: frozenset[str]) -> str:
 
 def closed(text: str) -> str:
     """Return the request with a full stop or question mark at its end, if it ends in a word."""
-    if "\n" in text or not re.search(r"[\w)\"'%]$", text) or re.search(r"\S+[./_{}$\\@]\S*$|[`}]$", text):
+    if (
+        "\n" in text
+        or text[-1:] in TEXTS + REST
+        or not re.search(rf"[\w{WORDS})\"'%]$", text)
+        or re.search(r"\S+[./_{}$\\@]\S*$|[`}]$", text)
+    ):
         return text
     return text + ("?" if is_question(text) else ".")
 
 
 def closed_zh(text: str) -> str:
     """Return the Chinese request with a final mark, if it ends in a character."""
-    if "\n" in text or not re.search(r"[\u4e00-\u9fff）”》]$", text):
+    if "\n" in text or not re.search(rf"[\u4e00-\u9fff{WORDS}）”》]$", text):
         return text
     return text + ("？" if is_question_zh(text) else "。")
 
@@ -121,7 +127,9 @@ _CLOSINGS = (
 
 def _topic(text: str) -> str:
     """Return a short subject that the prompt names, or "": a phrase to repeat in the added structure."""
-    found = re.search(r"\b(?:about|between|of|is|are|explain|describe|for|to|in) ((?:[\w'-]+ ?){1,4})[.?]$", text)
+    found = re.search(
+        rf"\b(?:about|between|of|is|are|explain|describe|for|to|in) ((?:[\w{WORDS}'-]+ ?){{1,4}})[.?]$", text
+    )
     if not found or "\n" in text:
         return ""
     phrase = found[1].strip()

@@ -11,10 +11,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from random import Random
 
+from augtui.domain.delexical import delexicalise
+from augtui.domain.kinds import classify, tongue
 from augtui.domain.language import Language
 from augtui.domain.templates import load
 from training.nano.expand import Expander
-from training.nano.kinds import TaskType, classify, task_types, tongue
+from training.nano.kinds import TaskType, task_type, task_types
 from training.nano.pairs import Pairs
 from training.nano.refine import closed, closed_zh, refine, structure, structure_zh, tidy
 from training.nano.sources import Prompt, Sources
@@ -39,19 +41,24 @@ CHINESE = 0.24
 EXPAND, PAIRS = 0.22, 0.05
 OWN = 0.5
 """Share of the user's own examples, where there are some."""
-COPY_FIRST, COPY_LAST = 0.3, 0.06
+COPY_FIRST, COPY_LAST = 0.25, 0.05
 """Share of pure copying at the beginning and, soon, at the end."""
+COPY = "copy"
+"""The hint of a text that is only copied; no prompt is of this kind."""
 
 
 def chat(task: str, answer: str, **values: object) -> Chat:
-    """Return the chat of one example, with the paper's prompt of its task as augtui will render it."""
+    """Return the chat of one example, with the prompt of its task as augtui will render it."""
     messages = [{"role": m.role, "content": m.content} for m in load(task).render(**values)]
     return {"messages": [*messages, {"role": "assistant", "content": answer}]}
 
 
 def own_chat(example: dict[str, str]) -> Chat:
     """Return the chat of a user's own example: {"task": "refine" or "expand", "instruction", "output"}."""
-    return chat(example["task"], example["output"], instruction=example["instruction"])
+    prompt = example["instruction"]
+    short = delexicalise(prompt)
+    answer = short.hide(example["output"]) if example["task"] == "refine" else example["output"]
+    return chat(f"{example['task']}-hinted", answer, kind=classify(prompt), instruction=short.text)
 
 
 def common_first_words(sources: Sources) -> frozenset[str]:
@@ -93,7 +100,7 @@ class Asker:
         else:
             group = random.choices(list(self._shares), list(self._shares.values()))[0]
             prompt = random.choice(self._groups[group])
-            text, kind, attached = prompt.text, classify(prompt.text, Language.EN), prompt.input
+            text, kind, attached = prompt.text, task_type(prompt.text, Language.EN), prompt.input
         if "\n" not in text and len(text) < 300:
             text = self._sentences(text, random)
         if not attached and len(text) < 400:
@@ -128,7 +135,7 @@ class Asker:
             text, kind = synthetic_prompt_zh(sources, random)
         else:
             text = random.choice(sources.prompts_zh).text
-            kind = classify(text, Language.ZH)
+            kind = task_type(text, Language.ZH)
         if "\n" not in text:
             for _ in range(random.choice((0, 0, 0, 1, 1, 2, 3))):
                 text = closed_zh(text) + detail_zh(sources, random)
@@ -151,8 +158,8 @@ def stream(sources: Sources, seed: int, count: int, first: float = 0.0, last: fl
     asker, expander, pairs = Asker(sources), Expander(sources), Pairs(sources)
     made = 0
     while made < count:
-        one = _draw(sources, asker, expander, pairs, known, first + (last - first) * made / count, random)
-        if sources.held_out.shares(one["messages"][1]["content"]):
+        asked, one = _draw(sources, asker, expander, pairs, known, first + (last - first) * made / count, random)
+        if sources.held_out.shares(asked):
             continue
         made += 1
         yield one
@@ -161,25 +168,35 @@ def stream(sources: Sources, seed: int, count: int, first: float = 0.0, last: fl
 def _draw(
     sources: Sources, asker: Asker, expander: Expander, pairs: Pairs, known: frozenset[str], progress: float,
     random: Random,
-) -> Chat:  # fmt: skip
+) -> tuple[str, Chat]:  # fmt: skip
+    """Return a chat, and its prompt as a user would have written it, before signs stand in it."""
     if sources.own and random.random() < OWN:
-        return own_chat(random.choice(sources.own))
+        example = random.choice(sources.own)
+        return example["instruction"], own_chat(example)
     if random.random() < max(COPY_LAST, COPY_FIRST - 2 * progress):
         text = copy_text(sources, random)
+        if random.random() < 0.5:
+            # Any common word may open a sentence: all of them must be learned with a capital, too.
+            text = text[0].upper() + text[1:]
+        asked, text = text, delexicalise(text).text
         spoken = tongue(text)
+        general = task_types(spoken)[-1]
         request = closed_zh(text) if spoken is Language.ZH else closed(text)
         if random.random() > 4 * progress:
-            return chat("refine", request, instruction=text)
+            return asked, chat("refine-hinted", request, kind=COPY, instruction=text)
         make = structure_zh if spoken is Language.ZH else structure
-        return chat("refine", make(request, task_types(spoken)[-1], random), instruction=text)
+        refined = make(request, general, random)
+        return asked, chat("refine-hinted", refined, kind=general.name, instruction=text)
     choice = random.random()
     if choice < EXPAND:
-        source, target, spoken = expander.pair(random)
-        return chat("expand", closed_zh(target) if spoken is Language.ZH else tidy(target, known), instruction=source)
+        source, target, kind, spoken = expander.pair(random)
+        answer = closed_zh(target) if spoken is Language.ZH else tidy(target, known)
+        return source, chat("expand-hinted", answer, kind=kind.name, instruction=delexicalise(source).text)
     if choice < EXPAND + PAIRS:
         shown, (question, answer) = pairs.chat(random)
         rendered = [{"instruction": q, "response": a} for q, a in shown]
-        return chat("pairs", f"### Instruction:\n{question}\n\n### Response:\n{answer}", pairs=rendered)
+        made = chat("pairs", f"### Instruction:\n{question}\n\n### Response:\n{answer}", pairs=rendered)
+        return made["messages"][1]["content"], made
     text, kind, spoken = asker.draw(random)
-    typed, refined = refine(text, kind, known, random, spoken)
-    return chat("refine", refined, instruction=typed)
+    typed, refined = refine(delexicalise(text).text, kind, known, random, spoken)
+    return text, chat("refine-hinted", refined, kind=kind.name, instruction=typed)

@@ -6,6 +6,7 @@ import re
 import string
 from random import Random
 
+from augtui.domain.delexical import plain_words
 from augtui.domain.language import Language
 from training.nano.kinds import TaskType, fill, invent, task_types
 from training.nano.sources import Sources
@@ -15,6 +16,9 @@ LONGEST_INPUT = 1800
 _KEYS = ("Name", "Date", "Place", "Price", "Title", "Author", "Email", "Phone", "Company", "Position", "Product",
          "Rating", "Topic", "Tone", "Audience", "Length", "Ingredients", "Time")  # fmt: skip
 _LETTERS = "bcdfghjklmnprstvwz"
+
+
+PLAIN = sorted(plain_words())
 
 
 def rare_word(random: Random) -> str:
@@ -191,8 +195,10 @@ def synthetic_prompt_zh(sources: Sources, random: Random) -> tuple[str, TaskType
 def copy_text(sources: Sources, random: Random) -> str:
     """Return a text of no meaning to be copied: rare words, identifiers, characters or mixed sentences."""
     chance = random.random()
-    if chance < 0.15:
-        return " ".join(rare_word(random) for _ in range(random.randint(3, 25)))
+    if chance < 0.2:
+        # Names between plain words, as many as a prompt may have.
+        words = random.choices(PLAIN, k=random.randint(4, 24))
+        return " ".join(rare_word(random) if random.random() < 0.4 else word for word in words)
     if chance < 0.3:
         makers = (identifier, rare_word, number, variable, link)
         return " ".join(random.choice(makers)(random) for _ in range(random.randint(2, 10)))
@@ -201,7 +207,7 @@ def copy_text(sources: Sources, random: Random) -> str:
         return " ".join("".join(random.choices(alphabet, k=random.randint(2, 9))) for _ in range(random.randint(2, 8)))
     if chance < 0.7:
         # Every word equally often, so that every token's embedding learns to be copied.
-        return " ".join(random.choices(sources.words, k=random.randint(4, 40)))
+        return " ".join(random.choices(PLAIN, k=random.randint(4, 30)))
     if chance < 0.82 and sources.characters:
         return "".join(random.choices(sources.characters, k=random.randint(6, 50)))
     words = " ".join(random.choice(sources.sentences) for _ in range(3)).split()

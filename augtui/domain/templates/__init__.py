@@ -23,6 +23,8 @@ PAPER_TABLES: Mapping[str, int] = {
     "refine-card": 9,
     "expand-card": 10,
     "pairs-card": 11,
+    "refine-hinted": 9,
+    "expand-hinted": 10,
     "judge-truthfulness": 12,
     "judge-detail": 13,
 }

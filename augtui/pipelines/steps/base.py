@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from augtui.domain.delexical import Delexicalised, delexicalise
+from augtui.domain.kinds import classify
 from augtui.domain.language import Language, language
 from augtui.domain.records import Record
 from augtui.domain.templates import Message
@@ -63,9 +65,21 @@ class Step(Generic[A]):
     def messages(self, item: PendingItem) -> tuple[Message, ...]:
         """Return the prompt for an item."""
         job = self.job.for_record(item.instruction)
+        if job.is_hinted:
+            return job.template.render(kind=classify(item.instruction), instruction=self.read(item).text)
         context = [Record(parent.instruction, parent.response) for parent in item.context]
         values = self.values(item)
         return job.task.render(Record(item.instruction, item.response), job.style, context, job.variant, **values)
+
+    def read(self, item: PendingItem) -> Delexicalised:
+        """Return what the model gets to read of an item's instruction."""
+        if self.job.for_record(item.instruction).is_hinted:
+            return delexicalise(item.instruction)
+        return Delexicalised(item.instruction)
+
+    def whole(self, item: PendingItem, text: str) -> str:
+        """Return an answer with what the model did not get to read."""
+        return self.read(item).restore(text) if self.job.for_record(item.instruction).is_hinted else text
 
     def values(self, item: PendingItem) -> Mapping[str, object]:
         """Return what the template needs beside the record."""

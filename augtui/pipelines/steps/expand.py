@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from augtui.domain.delexical import strange_sign
 from augtui.domain.guard import Strictness, guard
 from augtui.domain.language import language
 from augtui.domain.tasks import Answer
@@ -36,6 +37,8 @@ class Expand(Step[Answer]):
     def fault(self, item: PendingItem, answer: Answer) -> str | None:
         """Return in what the new instruction fails by itself."""
         seed, text = item.instruction, answer.instruction
+        if self.job.is_hinted and (sign := strange_sign(seed, text)):
+            return f"sign of nothing: {sign}"
         return stray(self.job, seed, text) or self._likeness(item.record_id, seed, text)
 
     def _likeness(self, record_id: str, seed: str, text: str) -> str | None:

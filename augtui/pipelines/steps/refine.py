@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from augtui.domain.delexical import strange_sign
 from augtui.domain.guard import guard
 from augtui.domain.tasks import Answer
 from augtui.pipelines.steps.base import Outcome, Step, joined
@@ -16,6 +17,8 @@ class Refine(Step[Answer]):
 
     def fault(self, item: PendingItem, answer: Answer) -> str | None:
         """Return what was lost, invented or leaked."""
+        if self.job.is_hinted and (sign := strange_sign(item.instruction, answer.instruction)):
+            return f"sign of nothing: {sign}"
         return joined(guard(item.instruction, answer.instruction, self.job.guard))
 
     def accepted(self, item: PendingItem, answer: Answer) -> Outcome:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from augtui.domain.kinds import tongue
 from training.nano.evaluate import Answered, added_types, expand_figures, refine_figures, rouge_l
 from training.nano.heldout import OWN, Asked
-from training.nano.kinds import task_types, tongue
+from training.nano.kinds import task_types
 
 RECIPE = Asked("own", "Give me a recipe for 3 pancakes", ("recipe",))
 GOOD = "Give me a recipe for 3 pancakes. List the ingredients with exact amounts. Describe the steps in order."

@@ -10,7 +10,7 @@ import pytest
 from augtui.domain.guard import Strictness, guard
 from training.nano.own import main
 from training.nano.sources import builtin_sources, own_examples
-from training.nano.teacher import OWN, stream
+from training.nano.teacher import OWN, own_chat, stream
 
 TEMPLATES = """
 [pools]
@@ -48,7 +48,7 @@ def test_examples_are_sound_and_of_both_tasks(own: Path) -> None:
 
 def test_half_of_the_chats_are_ones_own(own: Path) -> None:
     chats = list(stream(builtin_sources().with_own(own), 0, 300))
-    outputs = {row["output"] for row in own_examples(own)}
+    outputs = {own_chat(example)["messages"][-1]["content"] for example in own_examples(own)}
     share = sum(chat["messages"][-1]["content"] in outputs for chat in chats) / len(chats)
     assert OWN - 0.12 < share < OWN + 0.12
 

@@ -9,11 +9,12 @@ from random import Random
 import pytest
 
 from augtui.domain.guard import Strictness, guard
+from augtui.domain.kinds import classify
 from augtui.domain.language import Language, language
 from augtui.domain.tasks import TASKS, Unparsed
 from training.nano.expand import Expander
 from training.nano.heldout import Asked, HeldOut
-from training.nano.kinds import classify, fill, invent, pools, task_types
+from training.nano.kinds import fill, invent, pools, task_type, task_types
 from training.nano.pairs import Pairs
 from training.nano.refine import FILLERS, TYPOS, refine
 from training.nano.sources import Prompt, Sources
@@ -73,7 +74,7 @@ def test_what_is_roughened_is_filler_and_function_words_only(known: frozenset[st
     mistyped = {wrong for typos in TYPOS.values() for wrong in typos}
     filler = {word.strip(" ,!") for phrase in FILLERS for word in phrase.lower().split()}
     for prompt in PROMPTS * 20:
-        typed, refined = refine(prompt.text, classify(prompt.text), known, random)
+        typed, refined = refine(prompt.text, task_type(prompt.text), known, random)
         kept = set(re.findall(r"[\w']+", refined.lower()))
         assert set(re.findall(r"[\w']+", typed.lower())) - kept <= mistyped | filler
 
@@ -92,11 +93,13 @@ def test_expanded_instructions_are_new_of_their_kind_and_parse() -> None:
     random, expander = Random(3), Expander(SOURCES)
     pairs = [expander.pair(random) for _ in range(400)]
     assert not [pair for pair in pairs if isinstance(TASKS["expand"].parse(pair[1], "stop"), Unparsed)]
-    assert not [target for _, target, _ in pairs if "{" in target]
-    assert sum(source == target for source, target, _ in pairs) <= 4
-    alike = [classify(source, spoken).name == classify(target, spoken).name for source, target, spoken in pairs]
-    assert sum(alike) >= 0.8 * len(alike)
-    assert all((language(target) is Language.ZH) == (spoken is Language.ZH) for _, target, spoken in pairs)
+    assert not [target for _, target, _, _ in pairs if "{" in target]
+    assert sum(source == target for source, target, _, _ in pairs) <= 4
+    alike = [
+        classify(source, spoken) == kind.name == classify(target, spoken) for source, target, kind, spoken in pairs
+    ]
+    assert sum(alike) >= 0.9 * len(alike)
+    assert all((language(target) is Language.ZH) == (spoken is Language.ZH) for _, target, _, spoken in pairs)
 
 
 def test_sums_conversions_and_sorted_words_are_right() -> None:
@@ -140,12 +143,26 @@ def test_the_stream_is_deterministic_and_has_all_tasks() -> None:
     assert all(chat["messages"][-1]["content"].strip() for chat in first)
 
 
+class Asking(HeldOut):
+    """Remembers the texts that it is asked about."""
+
+    def __init__(self, asked: list[Asked]) -> None:
+        super().__init__(asked)
+        self.texts: list[str] = []
+
+    def shares(self, text: str) -> bool:
+        self.texts.append(text)
+        return super().shares(text)
+
+
 def test_what_the_evaluation_asks_is_never_taught() -> None:
-    asked = [Asked("own", "What is the capital of Utopia?"), Asked("own", "如何学习编程")]
-    sources = Sources(**{**vars(SOURCES), "held_out": HeldOut(asked)})
-    taught = {chat["messages"][1]["content"] for chat in stream(sources, 6, 1500)}
-    assert not taught & {one.text for one in asked}
-    assert "What is the capital of Ruritania?" in taught
+    asking = Asking([Asked("own", "What is the capital of Utopia?"), Asked("own", "如何学习编程")])
+    for held_out, is_taught in ((HeldOut(()), True), (asking, False)):
+        sources = Sources(**{**vars(SOURCES), "held_out": held_out})
+        taught = {chat["messages"][1]["content"].partition(": ")[2] for chat in stream(sources, 6, 1500)}
+        assert ("如何学习编程" in taught) == is_taught
+    # It is asked about prompts as they are written, not about what the model reads of them.
+    assert "What is the capital of Utopia?" in asking.texts
 
 
 def test_a_stretch_of_eight_words_or_twelve_characters_is_held_out() -> None:
@@ -169,4 +186,4 @@ def test_a_stretch_of_eight_words_or_twelve_characters_is_held_out() -> None:
     ("用Python写一个排序函数", "code"), ("什么是黑洞？", "explain"), ("嗯", "general"),
 ])  # fmt: skip
 def test_task_types(prompt: str, name: str) -> None:
-    assert classify(prompt).name == name
+    assert classify(prompt) == name
