@@ -47,7 +47,7 @@ def test_refine_writes_a_line_for_every_record_in_order(prompts: Path, tmp_path:
         assert line["status"] in ("accepted", "kept_original", "failed")
         assert (line["reason"] is None) == (line["status"] == "accepted")
         assert len(line["provenance"]["model_sha256"]) == 64
-        assert line["provenance"]["template"].startswith("refine@")
+        assert line["provenance"]["template"].startswith("refine-hinted@")
 
 
 def test_the_same_command_again_is_the_same_run_and_gives_the_same_output(prompts: Path) -> None:
