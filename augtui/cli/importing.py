@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
 from augtui.cli import options
+from augtui.cli.transfers import display_for
+from augtui.errors import ExitCode
 
 if TYPE_CHECKING:
     from augtui.pipelines.import_rows import Reading
@@ -58,7 +61,7 @@ def import_(
     The same file again adds nothing; after an interruption the same command goes on. Exit code 4: some lines were
     set aside.
     """
-    from augtui.errors import ExitCode, UsageError
+    from augtui.errors import UsageError
     from augtui.pipelines import shapes
     from augtui.pipelines.import_rows import Reading
     from augtui.settings import load
@@ -70,15 +73,18 @@ def import_(
     choice = cast(Literal["first", "last", "all"], turns)
     reading = Reading(field, format, shape, choice, encoding, limit)
     aside = 0
-    with open_project(load(project=project).project) as opened:
+    settings = load(project=project)
+    with open_project(settings.project) as opened:
         for name in files:
-            for summary in _imported(opened, name, reading, license, quiet):
+            for summary in _imported(opened, name, reading, license, quiet, settings.stall):
                 aside += summary.quarantined
                 _tell(summary, json=json, quiet=quiet)
     raise typer.Exit(ExitCode.PARTIAL if aside else ExitCode.DONE)
 
 
-def _imported(project: Project, name: str, reading: Reading, licence: str | None, quiet: bool) -> Any:
+def _imported(
+    project: Project, name: str, reading: Reading, licence: str | None, quiet: bool, stall_s: float
+) -> Iterator[Summary]:
     from augtui.pipelines import hub, imports, source
 
     see = (lambda _: None) if quiet else _Progress()
@@ -86,7 +92,13 @@ def _imported(project: Project, name: str, reading: Reading, licence: str | None
         with source.opened(name) as opened:
             yield imports.import_source(project, opened, reading, licence=licence, see=see)
         return
-    for file in hub.files(name, say=(lambda _: None) if quiet else _say):
+    try:
+        with display_for("import", quiet=quiet) as display:
+            files = hub.files(name, say=display.say, see=display.see, stall_s=stall_s)
+    except KeyboardInterrupt:
+        _say("augtui import: stopped; what came is kept, and the same command goes on from there")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    for file in files:
         with source.opened(str(file.path)) as opened:
             named = source.Source(file.name, opened.path, opened.sha256)
             yield imports.import_source(project, named, reading, licence=licence or file.licence, see=see)

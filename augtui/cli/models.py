@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from augtui.cli.pull import size
+from augtui.cli.transfers import size
 from augtui.errors import ExitCode
 
 Json = Annotated[bool, typer.Option("--json", help="JSON, an object a line.")]

@@ -1,7 +1,9 @@
 """The Hugging Face cache on disk, where pulled models live: read here without the hub's client, written by it alone.
 
 Layout (https://huggingface.co/docs/huggingface_hub/guides/manage-cache): `models--OWNER--REPO/` with `blobs/ETAG`,
-`snapshots/COMMIT/PATH` (links to blobs) and `refs/BRANCH` (a commit). What other programs fetched is there, too.
+`snapshots/COMMIT/PATH` (links to blobs), `refs/BRANCH` (a commit) and, where the client took a snapshot,
+`trees/COMMIT.json` (the repository's listing). `datasets--OWNER--REPO/` is alike. What other programs fetched is there,
+too.
 """
 
 from __future__ import annotations
@@ -10,8 +12,10 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
+RepoType = Literal["model", "dataset"]
 
 
 def folder() -> Path:
@@ -30,22 +34,22 @@ def _expanded(text: str) -> Path:
     return Path(os.path.expandvars(text)).expanduser().absolute()
 
 
-def repo_folder(cache: Path, repo: str) -> Path:
+def repo_folder(cache: Path, repo: str, repo_type: RepoType = "model") -> Path:
     """Return the folder of a repository."""
-    return cache / ("models--" + repo.replace("/", "--"))
+    return cache / (f"{repo_type}s--" + repo.replace("/", "--"))
 
 
-def snapshot(cache: Path, repo: str, commit: str) -> Path:
+def snapshot(cache: Path, repo: str, commit: str, repo_type: RepoType = "model") -> Path:
     """Return the folder of a revision's files."""
-    return repo_folder(cache, repo) / "snapshots" / commit
+    return repo_folder(cache, repo, repo_type) / "snapshots" / commit
 
 
-def commit_of(cache: Path, repo: str, revision: str | None) -> str | None:
+def commit_of(cache: Path, repo: str, revision: str | None, repo_type: RepoType = "model") -> str | None:
     """Return the commit that the cache knows for a branch or tag, or for a commit itself; None: it knows none."""
     if revision is not None and COMMIT.fullmatch(revision):
-        return revision if snapshot(cache, repo, revision).is_dir() else None
+        return revision if snapshot(cache, repo, revision, repo_type).is_dir() else None
     try:
-        commit = (repo_folder(cache, repo) / "refs" / (revision or "main")).read_text().strip()
+        commit = (repo_folder(cache, repo, repo_type) / "refs" / (revision or "main")).read_text().strip()
     except (OSError, UnicodeDecodeError):
         return None
     return commit if COMMIT.fullmatch(commit) else None

@@ -56,12 +56,15 @@ def host() -> str:
     return constants.ENDPOINT.split("//", 1)[-1]
 
 
-def classify(error: BaseException, repo: str, what: str = "") -> Fault:
-    """Return the fault that an exception of the hub's client, of its HTTP library or of the system means."""
+def classify(error: BaseException, repo: str, what: str = "", *, kind: str = "gguf") -> Fault:
+    """Return the fault that an exception of the hub's client, of its HTTP library or of the system means.
+
+    `kind` is an order's: a data set has other words and another page.
+    """
     if isinstance(error, PullError):
         return error.fault
     for cause in _chain(error):
-        fault = _classified(cause, repo, what)
+        fault = _classified(cause, repo, what, kind)
         if fault is not None:
             return fault
     return Fault("unexpected", f"{type(error).__name__}: {_one_line(error)}", LATER)
@@ -76,13 +79,13 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         current = current.__cause__ or current.__context__
 
 
-def _classified(error: BaseException, repo: str, what: str) -> Fault | None:
+def _classified(error: BaseException, repo: str, what: str, kind: str) -> Fault | None:
     if isinstance(error, PullError):
         return error.fault
     if isinstance(error, errors.OfflineModeIsEnabled):
         return Fault("offline", f"{repo} is not in the cache, and offline mode is on", "Leave offline mode to pull it.")
     if isinstance(error, errors.HfHubHTTPError):
-        return _of_status(error, repo, what)
+        return _of_status(error, repo, what, kind)
     if isinstance(error, errors.FileMetadataError):
         message = f"{host()} does not answer like a hub: {_one_line(error)}"
         return Fault("inconsistent", message, "Check HF_ENDPOINT; a proxy or a login page may be in the way.")
@@ -128,11 +131,12 @@ def _of_disk(error: OSError) -> Fault | None:
     return None
 
 
-def _of_status(error: errors.HfHubHTTPError, repo: str, what: str) -> Fault:
+def _of_status(error: errors.HfHubHTTPError, repo: str, what: str, kind: str) -> Fault:
     response = error.response
     status = response.status_code
     sent = "authorization" in response.request.headers
-    page = f"{constants.ENDPOINT}/{repo}"
+    noun, folder = ("data set", "datasets/") if kind == "dataset" else ("model", "")
+    page = f"{constants.ENDPOINT}/{folder}{repo}"
     if isinstance(error, errors.GatedRepoError):
         then = "and wait until its owners let you in" if sent else f"then: {TOKEN}"
         return Fault("gated", f"{repo} is gated: its owners ask you to accept their terms", f"Do so at {page}, {then}")
@@ -146,7 +150,7 @@ def _of_status(error: errors.HfHubHTTPError, repo: str, what: str) -> Fault:
         hint = "Is the name right? If it is private, your token must be allowed to read it." if sent else (
             f"Is the name right? If it is private: {TOKEN}"
         )  # fmt: skip
-        return Fault("missing", f"there is no model {repo} at {host()}, or it is private", hint)
+        return Fault("missing", f"there is no {noun} {repo} at {host()}, or it is private", hint)
     if status in (401, 403) and response.request.url.host != httpx2.URL(constants.ENDPOINT).host:
         # A signed address of the hub's storage lives for a while only; the next try gets a new one.
         return Fault("access", f"{response.request.url.host} does not give {what or repo}", LATER, transient=True)

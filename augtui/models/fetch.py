@@ -1,4 +1,4 @@
-"""Fetches one model into the hub's cache: resumes, proves, links. Only a child process imports this.
+"""Fetches a model, or files of a data set, into the hub's cache: resumes, proves, links. Only a child imports this.
 
 `huggingface_hub` (2.4, measured) begins a killed download from zero and leaves an orphan behind; so the bytes are
 fetched by its `http_get` into `ETAG.incomplete`, which is resumed, under the client's own lock; a proven file is moved
@@ -8,6 +8,7 @@ offset, and may stand still for ever (https://github.com/huggingface/xet-core/is
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import shutil
@@ -19,7 +20,7 @@ from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
 import httpx2
-from huggingface_hub import constants, file_download, hf_hub_download
+from huggingface_hub import constants, file_download, hf_hub_download, snapshot_download
 from huggingface_hub.utils._fixes import WeakFileLock
 from huggingface_hub.utils._headers import build_hf_headers
 from huggingface_hub.utils._http import hf_request_event_hook, set_client_factory
@@ -59,6 +60,7 @@ class Fetcher:
         self.order = order
         self.tell = tell
         self.cache = Path(constants.HF_HUB_CACHE).expanduser().absolute()
+        self._folder = cache.repo_folder(self.cache, order.repo, order.repo_type)
         self._told = 0.0
         self._done = 0
         self._expecting: tuple[int, int] | None = None
@@ -87,17 +89,22 @@ class Fetcher:
         for file in files:
             stored.append(self._fetch(listing.commit, file))
             self._done += stored[-1]["bytes"]
+        if self.order.kind == "dataset":
+            self._keep_tree(listing.commit)
         self._write_ref(listing.commit)
         return {
             "repo": self.order.repo, "commit": listing.commit, "revision": self.order.revision or "main",
             "quantization": quantization, "cache": str(self.cache), "licence": listing.licence, "files": stored,
         }  # fmt: skip
 
+    def _snapshot(self, commit: str) -> Path:
+        return cache.snapshot(self.cache, self.order.repo, commit, self.order.repo_type)
+
     # -- one file -----------------------------------------------------------------------------------------------------
 
     def _fetch(self, commit: str, file: RemoteFile) -> dict[str, Any]:
         """Bring a file into the cache, proven; returns its path, size and sums."""
-        target = cache.snapshot(self.cache, self.order.repo, commit) / file.path
+        target = self._snapshot(commit) / file.path
         if target.exists():
             etag = _blob_name(target) or file.sha256 or ""
             facts = self._proven(file, target, etag)
@@ -113,7 +120,7 @@ class Fetcher:
         return fetched
 
     def _attempt(self, commit: str, file: RemoteFile) -> dict[str, Any]:
-        url = file_download.hf_hub_url(self.order.repo, file.path, revision=commit)
+        url = file_download.hf_hub_url(self.order.repo, file.path, repo_type=self.order.repo_type, revision=commit)
         timeout = float(constants.HF_HUB_ETAG_TIMEOUT)
         headers = build_hf_headers(library_name="augtui", library_version=__version__)
         metadata = file_download.get_hf_file_metadata(url, headers=headers, timeout=timeout)
@@ -129,7 +136,7 @@ class Fetcher:
         if _origin(metadata.location) != _origin(constants.ENDPOINT):
             headers.pop("authorization", None)  # a signed address of another host: the token is the hub's alone
         headers["Accept-Encoding"] = "identity"  # an offset into a compressed answer would be another one
-        blob = cache.repo_folder(self.cache, self.order.repo) / "blobs" / etag
+        blob = self._folder / "blobs" / etag
         blob.parent.mkdir(parents=True, exist_ok=True)
         self._part = blob.with_name(f"{etag}.incomplete")
         with self._locked(etag):
@@ -137,7 +144,7 @@ class Fetcher:
             facts = self._proven(file, blob, etag) if blob.exists() else None
             if facts is None:
                 facts = self._download(metadata.location, headers, file, blob, size)
-        if file.path.endswith(".gguf"):
+        if self.order.kind == "gguf":
             self._require_gguf(file, blob)
         self._link(commit, file, blob)
         return facts
@@ -204,7 +211,7 @@ class Fetcher:
         self.tell({"event": "phase", "phase": "linking"})
         linked = Path(
             hf_hub_download(
-                self.order.repo, file.path, revision=commit, cache_dir=self.cache,
+                self.order.repo, file.path, repo_type=self.order.repo_type, revision=commit, cache_dir=self.cache,
                 library_name="augtui", library_version=__version__,
             )
         )  # fmt: skip
@@ -214,12 +221,23 @@ class Fetcher:
         elif blob.exists():
             blob.unlink()  # no links on this disk: the file is in the snapshot, and one copy is enough
 
+    def _keep_tree(self, commit: str) -> None:
+        """Have the client keep the repository's listing: by it an import chooses files offline. No file is fetched."""
+        self._persist(
+            lambda: snapshot_download(
+                self.order.repo, repo_type=self.order.repo_type, revision=commit, cache_dir=self.cache,
+                allow_patterns=[glob.escape(file) for file in self.order.files],
+                library_name="augtui", library_version=__version__,
+            ),
+            lambda: 0, tries=LISTING_TRIES,
+        )  # fmt: skip
+
     def _write_ref(self, commit: str) -> None:
         """Note in the cache which commit the branch or tag is, as the client does."""
         revision = self.order.revision or "main"
         if cache.COMMIT.fullmatch(revision) or not is_tame(revision):
             return
-        path = cache.repo_folder(self.cache, self.order.repo) / "refs" / revision
+        path = self._folder / "refs" / revision
         with suppress(OSError):  # a cache that is read-only: it was whole already
             if path.is_file() and path.read_text() == commit:
                 return
@@ -238,7 +256,7 @@ class Fetcher:
             try:
                 return work()
             except Exception as error:
-                fault = classify(error, self.order.repo)
+                fault = classify(error, self.order.repo, kind=self.order.kind)
                 if not fault.transient:
                     raise
                 futile = 0 if progress() > before else futile + 1
@@ -252,7 +270,7 @@ class Fetcher:
 
     def _locked(self, etag: str) -> Any:
         """Return the client's own lock of a blob: two processes, ours or others', share one download."""
-        folder = self.cache / ".locks" / cache.repo_folder(self.cache, self.order.repo).name
+        folder = self.cache / ".locks" / self._folder.name
         folder.mkdir(parents=True, exist_ok=True)
         self.tell({"event": "phase", "phase": "waiting"})
         return WeakFileLock(folder / f"{etag}.lock")
@@ -278,12 +296,12 @@ class Fetcher:
                     orphan.unlink()
 
     def _size_here(self, commit: str, file: RemoteFile) -> int:
-        target = cache.snapshot(self.cache, self.order.repo, commit) / file.path
+        target = self._snapshot(commit) / file.path
         with suppress(OSError):
             return target.stat().st_size
         if file.sha256 is None:
             return 0
-        blob = cache.repo_folder(self.cache, self.order.repo) / "blobs" / file.sha256
+        blob = self._folder / "blobs" / file.sha256
         for path in (blob, blob.with_name(f"{blob.name}.incomplete")):
             with suppress(OSError):
                 return path.stat().st_size
@@ -313,7 +331,7 @@ class Fetcher:
         return httpx2.Client(
             event_hooks={"request": [hf_request_event_hook], "response": [self._require_same_file]},
             follow_redirects=True,
-            timeout=None,
+            timeout=float(constants.HF_HUB_ETAG_TIMEOUT),  # of requests that name none of their own
         )
 
     def _require_same_file(self, response: httpx2.Response) -> None:

@@ -52,7 +52,7 @@ def main() -> int:
         output.send({"event": "done", **fetcher.run()})
         code = 0
     except Exception as error:
-        fault = classify(error, str(order["repo"]))
+        fault = classify(error, str(order["repo"]), kind=str(order["kind"]))
         if fault.kind == "unexpected":
             import traceback
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -32,12 +32,18 @@ class Order:
 
     repo: str
     kind: str
-    """`gguf` or `safetensors`."""
+    """`gguf` or `safetensors`, or `dataset` for the `files` of a data set."""
     quantization: str | None = None
     revision: str | None = None
     commit: str | None = None
     """Where a former try found the revision: all files are of one commit."""
     backoff_s: float = BACKOFF_S
+    files: Collection[str] = ()
+
+    @property
+    def repo_type(self) -> cache.RepoType:
+        """Return what the hub calls such a repository."""
+        return "dataset" if self.kind == "dataset" else "model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,8 @@ def listing_of(order: Order, root: Path) -> Listing:
         return _cached(order, root, revision)
     api = HfApi(library_name="augtui", library_version=__version__)
     timeout = float(constants.HF_HUB_ETAG_TIMEOUT)
-    info = api.model_info(order.repo, revision=revision, files_metadata=True, timeout=timeout)
+    asked = api.dataset_info if order.kind == "dataset" else api.model_info
+    info = asked(order.repo, revision=revision, files_metadata=True, timeout=timeout)
     if not isinstance(info.sha, str) or not cache.COMMIT.fullmatch(info.sha):
         raise inconsistent("it names no commit")
     files = tuple(
@@ -72,7 +79,7 @@ def listing_of(order: Order, root: Path) -> Listing:
 
 
 def _cached(order: Order, root: Path, revision: str | None) -> Listing:
-    commit = cache.commit_of(root, order.repo, revision)
+    commit = cache.commit_of(root, order.repo, revision, order.repo_type)
     if commit is None:
         hint = "Leave offline mode to pull it."
         raise PullError(Fault("offline", f"{order.repo} is not in the cache, and offline mode is on", hint))
@@ -81,8 +88,13 @@ def _cached(order: Order, root: Path, revision: str | None) -> Listing:
 
 
 def choose(order: Order, listing: Listing) -> tuple[str | None, Sequence[RemoteFile]]:
-    """Return the quantization (None: a checkpoint) and the files that an order means; raises PullError."""
+    """Return the quantization (None: no GGUF files) and the files that an order means; raises PullError."""
     repo = order.repo
+    if order.kind == "dataset":
+        there = {file.path: file for file in listing.files}
+        if missing := [path for path in order.files if path not in there]:
+            raise PullError(Fault("missing", f"{repo} has no file {missing[0]}", "Has the data set changed?"))
+        return None, [there[path] for path in order.files]
     if order.kind == "safetensors":
         files = [file for file in listing.files if CHECKPOINT.fullmatch(file.path)]
         if not any(file.path.endswith(".safetensors") for file in files):
@@ -97,9 +109,9 @@ def choose(order: Order, listing: Listing) -> tuple[str | None, Sequence[RemoteF
     else:
         chosen = quantizations.named(order.quantization, found)
     if chosen is None:
-        there = ", ".join(dict.fromkeys(variant.quantization for variant in found))
+        others = ", ".join(dict.fromkeys(variant.quantization for variant in found))
         message = f"{repo} has no {order.quantization}"
-        raise PullError(Fault("no file", message, f"It has {there}."))
+        raise PullError(Fault("no file", message, f"It has {others}."))
     return chosen.quantization, chosen.files
 
 

@@ -12,7 +12,9 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from augtui.errors import InputError, UsageError
+from augtui.errors import InputError, ModelError, UsageError
+from augtui.models import cache, dataset_files
+from augtui.models.download import STALL_S, Event, MissingError, Note, See
 
 PREFIX: Final = "hf:"
 CARD: Final = "README.md"
@@ -57,6 +59,10 @@ class HubFile:
     """What the repository's card says."""
 
 
+class DownloadError(InputError):
+    """The Hub has the data set's files, and they did not come."""
+
+
 def is_hub_name(name: str) -> bool:
     """Say whether a source's name means a data set of the Hub."""
     return name.startswith(PREFIX)
@@ -78,44 +84,53 @@ def parse(name: str) -> Wanted:
     )
 
 
-def files(name: str, say: Callable[[str], None] = lambda _: None) -> list[HubFile]:
-    """Return the files of a data set, downloaded unless they are in the cache.
+def files(
+    name: str,
+    say: Callable[[str], None] = lambda _: None,
+    *,
+    see: See = lambda event: None,
+    stall_s: float = STALL_S,
+) -> list[HubFile]:
+    """Return the files of a data set, downloaded unless they are in the cache; `see` hears how far that has come.
 
     The train split is taken unless another one is named; HF_HOME, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE count.
-    Without a network what is in the cache is used. Raises InputError: no such data set, no permission, no files.
+    A download without a byte for `stall_s` seconds is ended and begun where it stopped, a few times. Without a network
+    what is in the cache is used. Raises InputError: no such data set, no permission, no files; and DownloadError, or
+    OutputError where the cache cannot be written: what came stays, and the same call goes on from there.
     """
-    import sys
-
     from huggingface_hub import HfApi, constants
-    from huggingface_hub.utils.tqdm import disable_progress_bars
 
-    if not sys.stderr.isatty():
-        disable_progress_bars()
     wanted = parse(name)
     if constants.HF_HUB_OFFLINE:
         return _from_cache(wanted, None)
     try:
-        info = HfApi().dataset_info(wanted.repo, revision=wanted.revision)
-        names = [sibling.rfilename for sibling in info.siblings or []]
-        card = _card(wanted, offline=False) if CARD in names else {}
+        timeout = float(constants.HF_HUB_ETAG_TIMEOUT)
+        info = HfApi().dataset_info(wanted.repo, revision=wanted.revision, timeout=timeout)
+    except Exception as error:
+        return _after(error, wanted)
+    commit = info.sha or ""
+    if not cache.COMMIT.fullmatch(commit):
+        raise InputError(f"{constants.ENDPOINT} does not answer like a hub: it names no commit of {wanted.repo}")
+    names = [sibling.rfilename for sibling in info.siblings or []]
+    try:
+        card = _card_at(wanted, commit, see, stall_s) if CARD in names else {}
         chosen = _chosen(wanted, names, card)
         if chosen:
             say(f"{wanted.repo}: {', '.join(chosen[:3])}{' …' if len(chosen) > 3 else ''}")
-            return _fetched(wanted, chosen, names, card, offline=False)
-    except (InputError, UsageError):
-        raise
-    except Exception as error:
-        return _after(error, wanted)
+            folder = dataset_files.fetch(
+                wanted.repo, chosen, commit=commit, revision=wanted.revision, see=see, stall_s=stall_s
+            )
+            return _named(wanted, chosen, folder, card)
+    except ModelError as error:
+        return _instead(error, wanted, say)
     if wanted.revision == CONVERTED:
         raise InputError(f"the data set {wanted.repo} has no data files, nor has the Hub's Parquet copy of it")
     say(f"{wanted.repo} has no files that can be read as they are; taking the Hub's own Parquet copy")
-    return _converted(wanted, say)
+    return _converted(wanted, say, see, stall_s)
 
 
-def _fetched(
-    wanted: Wanted, chosen: Sequence[str], names: Sequence[str], card: Mapping[str, Any], *, offline: bool
-) -> list[HubFile]:
-    """Return the chosen files, from the network or, if `offline`, from the cache alone."""
+def _cached(wanted: Wanted, chosen: Sequence[str], names: Sequence[str], card: Mapping[str, Any]) -> list[HubFile]:
+    """Return the chosen files from the cache; raises LocalEntryNotFoundError where one is not there."""
     from huggingface_hub import snapshot_download
 
     patterns = [glob.escape(file) for file in chosen] + ([CARD] if CARD in names else [])
@@ -125,9 +140,13 @@ def _fetched(
             repo_type="dataset",
             revision=wanted.revision,
             allow_patterns=patterns,
-            local_files_only=offline,
+            local_files_only=True,
         )
     )
+    return _named(wanted, chosen, folder, card)
+
+
+def _named(wanted: Wanted, chosen: Sequence[str], folder: Path, card: Mapping[str, Any]) -> list[HubFile]:
     licence = card.get("license")
     told = ", ".join(map(str, licence)) if isinstance(licence, list) else licence
     commit = folder.name[:12]
@@ -137,11 +156,13 @@ def _fetched(
     ]
 
 
-def _converted(wanted: Wanted, say: Callable[[str], None]) -> list[HubFile]:
+def _converted(wanted: Wanted, say: Callable[[str], None], see: See, stall_s: float) -> list[HubFile]:
     rest = f"/{wanted.split}" if wanted.split else ""
     config = f":{wanted.config}" if wanted.config else ""
     try:
-        return files(f"{PREFIX}{wanted.repo}{config}{rest}@{CONVERTED}", say)
+        return files(f"{PREFIX}{wanted.repo}{config}{rest}@{CONVERTED}", say, see=see, stall_s=stall_s)
+    except DownloadError:
+        raise
     except InputError:
         raise InputError(
             f"the data set {wanted.repo} has no JSON, CSV, Parquet or text files",
@@ -192,9 +213,9 @@ def _from_cache(wanted: Wanted, cause: BaseException | None) -> list[HubFile]:
     try:
         tree = get_cached_repo_tree(wanted.repo, repo_type="dataset", revision=wanted.revision)
         names = [file.path for file in tree]
-        card = _card(wanted, offline=True) if CARD in names else {}
+        card = _cached_card(wanted) if CARD in names else {}
         if chosen := _chosen(wanted, names, card):
-            return _fetched(wanted, chosen, names, card, offline=True)
+            return _cached(wanted, chosen, names, card)
     except (CachedRepoTreeNotFoundError, LocalEntryNotFoundError):
         pass
     if wanted.revision == "main":
@@ -206,10 +227,34 @@ def _from_cache(wanted: Wanted, cause: BaseException | None) -> list[HubFile]:
     )
 
 
-def _card(wanted: Wanted, *, offline: bool) -> dict[str, Any]:
+def _instead(error: ModelError, wanted: Wanted, say: Callable[[str], None]) -> list[HubFile]:
+    """Return what an earlier import left, for a download that came to nothing; raises DownloadError."""
+    failed = DownloadError(error.message, hint=error.hint)
+    if isinstance(error, MissingError):
+        raise failed from None
+    try:
+        found = _from_cache(wanted, error)
+    except InputError:
+        raise failed from None
+    say(f"{error.message}; taking what the cache has")
+    return found
+
+
+def _card_at(wanted: Wanted, commit: str, see: See, stall_s: float) -> dict[str, Any]:
+    """Return a card's front matter at a commit, fetched unless it is in the cache."""
+
+    def notes(event: Event) -> None:  # so small a file is not worth more
+        if isinstance(event, Note):
+            see(event)
+
+    folder = dataset_files.fetch(wanted.repo, [CARD], commit=commit, revision=commit, see=notes, stall_s=stall_s)
+    return _front_matter((folder / CARD).read_text(encoding="utf-8", errors="replace"))
+
+
+def _cached_card(wanted: Wanted) -> dict[str, Any]:
     from huggingface_hub import hf_hub_download
 
-    path = hf_hub_download(wanted.repo, CARD, repo_type="dataset", revision=wanted.revision, local_files_only=offline)
+    path = hf_hub_download(wanted.repo, CARD, repo_type="dataset", revision=wanted.revision, local_files_only=True)
     return _front_matter(Path(path).read_text(encoding="utf-8", errors="replace"))
 
 

@@ -161,10 +161,10 @@ class Workshop(App[int]):
     async def estimate(self, task: str) -> str:
         """Return how long an item of the task took before, in words; nothing where nobody knows."""
         try:
-            found = await self.reader.slow.ask(pace.pace, task)
+            found = await self.reader.slow.ask(pace.of_newest_run, task)
         except (AugtuiError, sqlite3.Error):
             return ""
-        if found is None:
+        if found is None or found.seconds is None:
             return "How long it takes shows with the first results: no run of this step was measured here yet."
         hour = 3600 / found.seconds
         return (

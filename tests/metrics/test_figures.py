@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from augtui.cli.main import app
 from augtui.metrics import figures, plots
 from augtui.metrics.figures import Figure, Series
-from augtui.store import pace, projects
+from augtui.store import projects
 from tests.tui.conftest import build
 
 
@@ -43,9 +43,6 @@ def test_the_numbers_are_those_of_the_project(demo: Path) -> None:
         speed = figures.speed(project)
         assert sum(speed.series[0].values) > 0
         assert figures.diversity(project).labels == ("distinct-1", "distinct-2")
-        found = pace.pace(project, "refine")
-        assert found is not None and found.seconds > 0
-        assert pace.pace(project, "translate") is None
 
 
 def test_an_empty_project_has_empty_figures(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def git_sha1(data: bytes) -> str:
 
 
 class FakeHub:
-    """Repositories by name, each a mapping of paths to bytes; `with FakeHub() as hub`."""
+    """Models and data sets by name, each a mapping of paths to bytes; `with FakeHub() as hub`."""
 
     def __init__(self, *, cdn: bool = False, lfs_from: int = 1 << 10) -> None:
         self.repos: dict[str, dict[str, bytes]] = {}
@@ -176,8 +176,9 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(parts.path)
         headers = {key.lower(): value for key, value in self.headers.items()}
         self.noted = hub.note(Served(self.command, path, self.server.role, headers))
-        api = re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/(.+))?", path)
-        resolve = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
+        api = re.fullmatch(r"/api/(?:models|datasets)/([^/]+/[^/]+)(?:/revision/(.+))?", path)
+        tree = re.fullmatch(r"/api/datasets/([^/]+/[^/]+)/tree/([^/]+)", path)
+        resolve = re.fullmatch(r"/(?:datasets/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
         if self.server.role == "cdn":
             # The file's own path is in the query, for the counting.
             self.noted.path = unquote(parts.query.partition("name=")[2].partition("&")[0])
@@ -188,6 +189,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send_file(data, {})
         elif api:
             self._list(api.group(1), api.group(2) or "main")
+        elif tree:
+            self._tree(*tree.groups())
         elif resolve:
             self._resolve(*resolve.groups())
         else:
@@ -240,6 +243,18 @@ class _Handler(BaseHTTPRequestHandler):
         }  # fmt: skip
         self._body(json.dumps(body).encode(), {"Content-Type": "application/json"})
         return
+
+    def _tree(self, repo: str, revision: str) -> None:
+        if self._refused(repo, revision):
+            return
+        commit = self._commit(repo, revision)
+        assert commit is not None
+        rows: list[dict[str, Any]] = []
+        for name, data in sorted(self.server.hub.commits[commit][1].items()):
+            rows.append({"type": "file", "path": name, "size": len(data), "oid": git_sha1(data)})
+            if self._is_lfs(data):
+                rows[-1]["lfs"] = {"oid": sha256(data), "size": len(data), "pointerSize": 134}
+        self._body(json.dumps(rows).encode(), {"Content-Type": "application/json"})
 
     def _is_lfs(self, data: bytes) -> bool:
         return len(data) >= self.server.hub.lfs_from

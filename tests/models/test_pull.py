@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from augtui.errors import ModelError, OutputError
-from augtui.models import cache, catalog, pull, reference, registry
-from augtui.models.pull import Fetching, Note, Planned, PullEvent
+from augtui.models import cache, catalog, download, pull, reference, registry
+from augtui.models.download import Event, Fetching, Note, Planned
 from tests.models.fakehub import FakeHub, Fault, git_sha1, sha256
 from tests.models.hubs import REPO, gguf_bytes
 
@@ -34,7 +34,7 @@ def parts(home: Path) -> list[Path]:
 
 def test_a_model_comes_whole_and_is_where_the_hub_s_own_client_looks_for_it(hub: FakeHub, hub_home: Path) -> None:
     commit = hub.put(REPO, {NAME: DATA, "README.md": b"# a model\n"})
-    seen: list[PullEvent] = []
+    seen: list[Event] = []
     pulled = pull.pull(reference.parse(f"hf:{REPO}"), see=seen.append)
     assert (pulled.name, pulled.quantization, pulled.commit) == ("tiny", "Q4_K_M", commit)
     assert (pulled.repo, pulled.revision, pulled.licence) == (REPO, "main", "apache-2.0")
@@ -98,7 +98,7 @@ def test_a_connection_that_stands_still_is_given_up_by_the_watchdog(
     monkeypatch.setenv("HF_HUB_DOWNLOAD_TIMEOUT", "60")
     hub.put(REPO, {NAME: DATA})
     hub.fail(Fault("stall", at=500_000, seconds=300), Fault("trickle", at=100_000, seconds=300))
-    seen: list[PullEvent] = []
+    seen: list[Event] = []
     begun = time.monotonic()
     pulled = pull.pull(reference.parse(f"hf:{REPO}"), see=seen.append, stall_s=1.0)
     assert time.monotonic() - begun < 120
@@ -247,7 +247,7 @@ def test_a_checkpoint_comes_without_pickles_and_code(hub: FakeHub) -> None:
         "README.md": b"",
     }
     hub.put("owner/base", {**wanted, **unwanted})
-    with pytest.raises(pull.NoGgufError, match=r"has no GGUF file, but a checkpoint in safetensors") as caught:
+    with pytest.raises(download.NoGgufError, match=r"has no GGUF file, but a checkpoint in safetensors") as caught:
         fetch("hf:owner/base")
     assert "pull --safetensors" in (caught.value.hint or "")
     pulled = fetch("hf:owner/base", kind="safetensors")
@@ -309,10 +309,10 @@ def test_a_hub_that_asks_for_patience_says_for_how_long(hub: FakeHub) -> None:
 
 def test_without_a_network_it_says_so_at_once(hub_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(pull.UnreachableError, match=r"127.0.0.1:9 cannot be reached"):
+    with pytest.raises(download.UnreachableError, match=r"127.0.0.1:9 cannot be reached"):
         fetch()
     monkeypatch.setenv("HF_ENDPOINT", "http://no-such-host.invalid")
-    with pytest.raises(pull.UnreachableError, match=r"no network: no-such-host.invalid has no address here"):
+    with pytest.raises(download.UnreachableError, match=r"no network: no-such-host.invalid has no address here"):
         fetch()
 
 
@@ -325,8 +325,8 @@ def test_a_connection_that_is_not_secure_is_not_used(hub: FakeHub, monkeypatch: 
 def test_a_caller_in_a_thread_can_stop_it(hub: FakeHub, hub_home: Path) -> None:
     hub.put(REPO, {NAME: DATA})
     hub.rate = 500_000
-    seen: list[PullEvent] = []
-    with pytest.raises(pull.StoppedError):
+    seen: list[Event] = []
+    with pytest.raises(download.StoppedError):
         pull.pull(
             reference.parse(f"hf:{REPO}"), see=seen.append, stop=lambda: any(isinstance(one, Fetching) for one in seen)
         )
@@ -339,11 +339,11 @@ def test_a_wait_for_another_process_is_said(hub: FakeHub, hub_home: Path) -> Non
     hub.put(REPO, {NAME: DATA})
     folder = hub_home / "hub" / ".locks" / "models--owner--tiny-GGUF"
     folder.mkdir(parents=True)
-    seen: list[PullEvent] = []
+    seen: list[Event] = []
     with (folder / f"{sha256(DATA)}.lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
 
-        def see(event: PullEvent) -> None:
+        def see(event: Event) -> None:
             seen.append(event)
             if isinstance(event, Note):
                 fcntl.flock(held, fcntl.LOCK_UN)

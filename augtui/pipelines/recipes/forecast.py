@@ -28,7 +28,7 @@ from augtui.pipelines.recipes.stage import Stage
 from augtui.pipelines.recipes.workshop import Workshop
 from augtui.pipelines.steps import step_for
 from augtui.settings import Settings
-from augtui.store import dataset, rates, stages
+from augtui.store import dataset, pace, stages
 from augtui.store.items import Parent, PendingItem
 from augtui.store.projects import open_project
 
@@ -238,7 +238,7 @@ def _after(step: StepSpec, state: _State, made: int, items: int) -> _State:
 
 def _rate(workshop: Workshop, step: StepSpec, stage: Making, state: _State, trial: Path) -> _Rate:
     model = stage.model()
-    recorded = rates.recorded(workshop.project, stage.task, model.sha256())
+    recorded = pace.of_model(workshop.project, stage.task, model.sha256())
     if recorded is not None:
         return _Rate(
             recorded.prompt_tokens, recorded.completion_tokens, recorded.seconds, recorded.accepted, "recorded"
