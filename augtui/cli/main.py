@@ -33,10 +33,11 @@ from augtui.cli import (
     respond,
     runs,
     show,
+    start,
     trainset,
     translate,
 )
-from augtui.errors import AugtuiError, ExitCode, UsageError
+from augtui.errors import ExitCode, UsageError
 
 
 class _Commands(TyperGroup):
@@ -103,11 +104,8 @@ def _root(
                 "--project and --screen before a command are for the app", hint="Give --project after the command."
             )
         return
-    if sys.stdin.isatty() and sys.stdout.isatty():
-        from augtui.cli.catalogue import describe
-        from augtui.tui import app as terminal
-
-        raise typer.Exit(terminal.run(describe(app), project=project, screen=screen))
+    if start.has_terminal():
+        raise typer.Exit(start.open_app(project, screen))
     if project is not None or screen is not None:
         raise UsageError("the app needs a terminal", hint="For scripts there are the commands: augtui --help")
     typer.echo(ctx.get_help())
@@ -144,25 +142,7 @@ app.command("paths")(paths.paths)
 
 def entry() -> None:
     """Run the command line; an error that a user can mend is one or two lines, never a traceback."""
-    try:
-        app()
-    except AugtuiError as error:
-        if os.environ.get("AUGTUI_DEBUG"):
-            raise
-        from augtui.domain.visible import visible
-
-        print(f"augtui: {visible(error.message)}", file=sys.stderr)
-        if error.hint:
-            print(f"        {visible(error.hint)}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except Exception as error:
-        if os.environ.get("AUGTUI_DEBUG"):
-            raise
-        from augtui.domain.visible import visible
-
-        print(f"augtui: unexpected {type(error).__name__}: {visible(str(error))}", file=sys.stderr)
-        print("        That is a fault of augtui; AUGTUI_DEBUG=1 shows where. Nothing saved is lost.", file=sys.stderr)
-        sys.exit(ExitCode.FAILED)
+    start.guarded(app)
 
 
 if __name__ == "__main__":

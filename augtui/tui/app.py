@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -17,8 +19,7 @@ from textual.widget import Widget
 
 from augtui import locations
 from augtui.domain.visible import visible
-from augtui.errors import AugtuiError, UsageError
-from augtui.settings import Settings, load
+from augtui.errors import AugtuiError
 from augtui.store import pace, projects
 from augtui.store.listings import Filter
 from augtui.store.runs import RunRow
@@ -30,10 +31,16 @@ from augtui.tui.screens.dialogs import Choice, Prompt, Question, Reading
 from augtui.tui.screens.form import Form
 from augtui.tui.screens.help import Help
 from augtui.tui.screens.workbench import NAMES, Workbench
+from augtui.tui.stylesheet import ParsedOnce
 from augtui.tui.tasks import spawn
 from augtui.tui.text import assemble, duration, plain
 
+if TYPE_CHECKING:
+    from augtui.settings import Settings
+
 REMEMBERED_RUNS = 50
+LOAD_S = 0.02
+"""How long after the first paint the rest is loaded."""
 
 
 def _screen(name: str) -> Screen[None]:
@@ -65,19 +72,34 @@ class Workshop(App[int]):
     ENABLE_COMMAND_PALETTE = True
 
     def __init__(
-        self, catalogue: Catalogue, *, project: str | None = None, screen: str | None = None, settings: Settings
+        self,
+        catalogue: Catalogue,
+        *,
+        project: str | None = None,
+        screen: str | None = None,
+        settings: Settings | Callable[[], Settings],
+        keys: Mapping[str, str] | None = None,
     ) -> None:
-        """Open a project (the settings' one where None) on a screen (home where None)."""
+        """Open a project (the settings' one where None) on a screen (home where None).
+
+        `settings` may be what loads them, once the first screen is painted, if project and `keys` are given.
+        """
         super().__init__()
         self.catalogue = catalogue
-        self.settings = settings
+        self._settings = settings
+        self._keys = keys
+        self.fault: AugtuiError | None = None
+        """Why the app could not stay open."""
         self.first_screen = screen or "home"
         self.jobs = Jobs(catalogue, self._ended, self._begun)
         self.preferences = preferences.read()
-        self._path = projects.locate(project or settings.project)
+        self._path = projects.locate(project or self.settings.project)
         self.reader = Reader(self._path)
         for theme in themes.THEMES:
             self.register_theme(theme)
+        wanted = str(self.preferences.get("theme", themes.DEFAULT))
+        self.set_reactive(Workshop.theme, wanted if wanted in self.available_themes else themes.DEFAULT)
+        self.stylesheet = ParsedOnce(variables=self.get_css_variables())
 
     @property
     def project_name(self) -> str:
@@ -90,12 +112,38 @@ class Workshop(App[int]):
         inside = self._path.parent == locations.projects() and projects.NAME.fullmatch(self.project_name)
         return self.project_name if inside else str(self._path)
 
+    @property
+    def settings(self) -> Settings:
+        """Return the settings; raises UsageError where they cannot be read."""
+        if callable(self._settings):
+            self._settings = self._settings()
+        return self._settings
+
     def on_mount(self) -> None:
-        """Show the first screen."""
-        wanted = str(self.preferences.get("theme", themes.DEFAULT))
-        self.theme = wanted if wanted in self.available_themes else themes.DEFAULT
-        self.set_keymap(self.settings.keys)
+        """Show the first screen, and load what it can do without."""
+        self.set_keymap({**(self.settings.keys if self._keys is None else self._keys)})
         self.switch_mode(self.first_screen)
+        self.call_after_refresh(self.set_timer, LOAD_S, self._load)
+
+    def _load(self) -> None:
+        # What is there by now stays: collecting garbage need not look at it again.
+        gc.freeze()
+        gc.enable()
+        spawn(self, self._load_rest, group="load")
+
+    async def _load_rest(self) -> None:
+        def load() -> None:
+            _ = self.settings, self.catalogue.commands
+
+        try:
+            await asyncio.to_thread(load)
+        except AugtuiError as error:
+            self.fault = error
+            self.exit(error.exit_code)
+
+    def delay_update(self, delay: float = 0.001) -> None:
+        """Paint a screen that is gone to as soon as it is laid out: Textual would wait for 50 ms."""
+        super().delay_update(min(delay, 0.001))
 
     def state(self) -> Content:
         """Return what goes on, in a few words for the line of screens."""
@@ -341,13 +389,3 @@ def _outcome(job: Job) -> str:
         return "Done."
     kept = f", {counts['kept_original']:,} kept as they were" if counts.get("kept_original") else ""
     return f"{counts.get('accepted', 0):,} accepted{kept}, {counts.get('failed', 0):,} failed. 3 reviews them."
-
-
-def run(catalogue: Catalogue, *, project: str | None = None, screen: str | None = None) -> int:
-    """Run the app until it is left; returns the exit code. Raises UsageError for an unknown screen or project name."""
-    if screen is not None and screen not in dict(NAMES):
-        raise UsageError(f"there is no screen {screen!r}", hint=f"One of: {', '.join(dict(NAMES))}")
-    settings = load(project=project)
-    app = Workshop(catalogue, project=settings.project, screen=screen, settings=settings)
-    code = app.run()
-    return app.return_code or int(code or 0)

@@ -71,7 +71,10 @@ def test_home_lists_finds_filters_and_tells_where_a_record_came_from(workshop: M
         await pilot.press("f")
         await settle(pilot)
         assert isinstance(app.screen, Filters)
-        app.screen.query_one("#state").value = "failed"  # type: ignore[attr-defined]
+        app.screen.choose("task", "expand")
+        await pilot.press(*["down"] * 4, "space")
+        assert app.screen.chosen == {"state": "failed", "task": "expand", "language": None, "run": None}
+        app.screen.choose("task", None)
         await pilot.press("ctrl+s")
         await settle(pilot)
         assert 0 < table.total < 5

@@ -74,6 +74,8 @@ class Home(Workbench):
         self._listed = 0.0
         self._listing_s = 0.0
         self._interrupted: list[tuple[RunRow, int]] = []
+        self._languages: list[tuple[str, int]] = []
+        self._runs: list[RunRow] = []
         self._search: Timer | None = None
         self._detail: Timer | None = None
         self._steps: list[str] = []
@@ -138,7 +140,9 @@ class Home(Workbench):
                 return
             began = time.monotonic()
             self._counts = await reader.slow.ask(listings.step_counts)
+            self._runs = await reader.slow.ask(runs.list_runs)
             self._interrupted = await reader.slow.ask(_interrupted)
+            self._languages = await reader.slow.ask(listings.languages)
             self._counted = time.monotonic()
             self._counting_s = self._counted - began
             self._show_steps()
@@ -357,10 +361,8 @@ class Home(Workbench):
         spawn(self, self._choose_filter)
 
     async def _choose_filter(self) -> None:
-        reader = self.workshop.reader
-        languages = await reader.slow.ask(listings.languages)
-        known = await reader.slow.ask(runs.list_runs)
-        chosen = await self.app.push_screen_wait(Filters(self._filter, sorted(self._counts), languages, known))
+        offered = Filters(self._filter, sorted(self._counts), self._languages, self._runs)
+        chosen = await self.app.push_screen_wait(offered)
         if chosen is not None and chosen != self._filter:
             self._filter = chosen
             self._list(keep_place=False)
