@@ -43,10 +43,18 @@ from augtui.errors import ExitCode, UsageError
 class _Commands(TyperGroup):
     """The commands. Typer would make a reader that leaves an error, and say nothing of an interruption."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Keep the words: a run remembers the command that began it."""
+        ctx.meta["augtui.words"] = tuple(args)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
+        from augtui.store import commanded
+
         try:
-            return super().invoke(ctx)
+            with commanded.saying(ctx.meta["augtui.words"]):
+                return super().invoke(ctx)
         except BrokenPipeError:
             # The reader has all it wants (`| head`): that is no error, and Python must not try to flush again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""Textual's style sheet, parsed once: it would parse every rule of every widget anew whenever a screen is first seen."""
+"""Textual's style sheet, parsed once: else every rule is parsed anew whenever a screen is first seen."""
 
 from __future__ import annotations
 

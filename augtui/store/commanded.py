@@ -1,0 +1,80 @@
+"""The command that this process carries out. Each run keeps it, so that it can be continued by its number alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Words of the command line, and what they meant where they were said."""
+
+    words: tuple[str, ...]
+    folder: str
+    """Where relative paths began."""
+    settings: Mapping[str, Any]
+    """What variables and config.toml said at the time, other than the defaults."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {"words": list(self.words), "folder": self.folder, "settings": dict(self.settings)}
+
+
+_words: tuple[str, ...] | None = None
+_expected: tuple[int, str] | None = None
+
+
+@contextmanager
+def saying(words: Sequence[str]) -> Iterator[None]:
+    """Note the words of the command that is carried out meanwhile; a command inside another one is what counts."""
+    global _words
+    before = _words
+    _words = tuple(words)
+    try:
+        yield
+    finally:
+        _words = before
+
+
+def current() -> Command | None:
+    """Return the command that is carried out, None where there is none."""
+    if _words is None:
+        return None
+    from augtui.settings import given
+
+    return Command(_words, os.getcwd(), given())
+
+
+@contextmanager
+def continuing(run: int, key: str) -> Iterator[None]:
+    """Carry out a command to continue a run: no other run may be begun before that one is taken up."""
+    global _expected
+    _expected = (run, key)
+    try:
+        yield
+    finally:
+        _expected = None
+
+
+def expected() -> tuple[int, str] | None:
+    """Return number and key of the run that is to be taken up next, None where any may be begun."""
+    return _expected
+
+
+def taken_up(key: str) -> None:
+    """Note that a run was taken up."""
+    global _expected
+    if _expected is not None and _expected[1] == key:
+        _expected = None
+
+
+def parsed(found: Mapping[str, Any]) -> Command | None:
+    """Return a command that a run kept, None where it is none."""
+    words, folder, settings = found.get("words"), found.get("folder"), found.get("settings")
+    if not isinstance(words, list) or not isinstance(folder, str) or not isinstance(settings, dict):
+        return None
+    return Command(tuple(map(str, words)), folder, settings)
