@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 
@@ -46,7 +46,7 @@ def current() -> Command | None:
         return None
     from augtui.settings import given
 
-    return Command(_words, os.getcwd(), given())
+    return Command(_words, str(Path.cwd()), given())
 
 
 @contextmanager

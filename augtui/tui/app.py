@@ -6,7 +6,7 @@ import asyncio
 import gc
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -37,6 +37,7 @@ from augtui.tui.text import assemble, duration, plain
 
 if TYPE_CHECKING:
     from augtui.settings import Settings
+    from augtui.store.judging import Reviewer
 
 REMEMBERED_RUNS = 50
 LOAD_S = 0.02
@@ -118,6 +119,13 @@ class Workshop(App[int]):
         if callable(self._settings):
             self._settings = self._settings()
         return self._settings
+
+    @cached_property
+    def reviewer(self) -> Reviewer:
+        """Return who judges in this session."""
+        from augtui.store.judging import Reviewer
+
+        return Reviewer.here(self.settings.reviewer)
 
     def on_mount(self) -> None:
         """Show the first screen, and load what it can do without."""
@@ -367,9 +375,26 @@ class Workshop(App[int]):
             del known[old]
         preferences.write(self.preferences)
 
+    def tell_desktop(self, job: Job) -> None:
+        """Tell whoever looks at another window that a job has ended, unless that is not wanted."""
+        wanted = self.settings.notify
+        # A terminal that says nothing of the focus counts as looked at.
+        if wanted == "never" or job.status == "stopped" or (wanted == "auto" and self.app_focus):
+            return
+        from augtui.tui import desktop
+
+        text = f"{job.title} {job.status}. {_outcome(job) if job.status == 'finished' else ''}"
+        desktop.tell("augtui", text.strip(), self._write_to_terminal)
+
+    def _write_to_terminal(self, sequence: str) -> None:
+        if self._driver is not None:
+            self._driver.write(sequence)
+            self._driver.flush()
+
     def _ended(self, job: Job) -> None:
         """Tell that a job has ended, and what to do next."""
         self.bell()
+        self.tell_desktop(job)
         if job.status == "finished":
             self.notify(_outcome(job), title=f"{job.title} finished", markup=False)
         elif job.status == "failed":

@@ -235,7 +235,8 @@ class Review(Workbench):
 
     def action_accept(self) -> None:
         """Accept the result."""
-        spawn(self, partial(self._judge, reviews_accept))
+        by = self.workshop.reviewer
+        spawn(self, partial(self._judge, lambda project, item: judging.accept(project, [item], by=by)))
 
     def action_reject(self) -> None:
         """Reject the result, with a reason if one likes."""
@@ -248,7 +249,8 @@ class Review(Workbench):
             Prompt("Reject", Content("Why? Enter without a word rejects without a reason."), placeholder=hint)
         )
         if reason is not None:
-            await self._judge(lambda project, item: judging.reject(project, item, reason.strip() or None))
+            by = self.workshop.reviewer
+            await self._judge(lambda project, item: judging.reject(project, item, reason.strip() or None, by=by))
 
     async def _judge(self, verdict: object) -> None:
         async with self._judging:
@@ -270,16 +272,21 @@ class Review(Workbench):
             spawn(self, self._show)
 
     def action_undo(self) -> None:
-        """Take the newest verdict back and show its result."""
+        """Take one's newest verdict back and show its result."""
         spawn(self, self._undo)
 
     async def _undo(self) -> None:
         async with self._judging:
-            item = await self.workshop.reader.hands.ask(judging.undo)
-            if item is None:
-                self.notify("There is no verdict to take back.", markup=False)
+            undone = await self.workshop.reader.hands.ask(judging.undo, self.workshop.reviewer)
+            if undone is None:
+                self.notify("There is no verdict of yours to take back.", markup=False)
                 return
-            self._done = max(0, self._done - 1)
+            item = undone.item
+            if undone.is_of_session:
+                self._done = max(0, self._done - 1)
+            else:
+                whose = "Nobody signed that verdict" if undone.reviewer is None else "Of an earlier session of yours"
+                self.notify(f"{whose}: {visible(undone.created_at[:16])}.", markup=False)
             if item in self._items:
                 self._place = self._items.index(item)
             else:
@@ -313,7 +320,7 @@ class Review(Workbench):
             [f"Accept all {len(items):,} results that are listed ({self._wanted})? ", "Each can be taken back with u."]
         )
         if await self.app.push_screen_wait(Question("Accept all", text, yes=f"Accept {len(items):,}", no="Cancel")):
-            count = await self.workshop.reader.hands.ask(judging.accept, items)
+            count = await self.workshop.reader.hands.ask(judging.accept, items, by=self.workshop.reviewer)
             self._done += count
             self.notify(f"{count:,} accepted. u takes them back one by one.", markup=False)
             await self._load()
@@ -347,7 +354,8 @@ class Review(Workbench):
         if text == (one.text or ""):
             self.notify("Nothing was changed.", markup=False)
             return
-        spawn(self, partial(self._judge, lambda project, item: judging.edit(project, item, text)))
+        by = self.workshop.reviewer
+        spawn(self, partial(self._judge, lambda project, item: judging.edit(project, item, text, by=by)))
 
     def action_cancel(self) -> None:
         """Leave the editor without saving."""
@@ -424,11 +432,6 @@ class Review(Workbench):
         if chosen is not None:
             self._wanted = choices[int(chosen)]
             await self._load()
-
-
-def reviews_accept(project: Project, item: int) -> int:
-    """Accept one result."""
-    return judging.accept(project, [item])
 
 
 def _offers(project: Project) -> tuple[list[RunRow], list[tuple[str, int]]]:
