@@ -245,6 +245,18 @@ class Workshop(App[int]):
         if await self.offer(command, values, estimate=estimate) is not None:
             self.action_show("batch")
 
+    async def try_out(self, record_id: str) -> None:
+        """Go to the place to try models out, with a record's instruction as the prompt."""
+        from augtui.store import dataset
+        from augtui.tui.screens.models import Models
+
+        found = await self.reader.quick.ask(dataset.get, record_id)
+        if found is None:
+            return
+        await self.switch_mode("models")
+        if isinstance(self.screen, Models):
+            self.screen.take(found)
+
     def take_up(self, run: RunRow) -> None:
         """Go on with an interrupted run: by the command that this app began it with, or by its own settings."""
         resume = self.catalogue.get("runs resume")

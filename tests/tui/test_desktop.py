@@ -71,9 +71,7 @@ def _program(folder: Path, name: str, script: str) -> None:
 
 
 def test_a_program_is_started_and_not_waited_for(tmp_path: Path) -> None:
-    _program(
-        tmp_path, "notify-send", f'printf "%s|" "$@" > {part}; mv {part} {tmp_path}/told'
-    )
+    _program(tmp_path, "notify-send", f'printf "%s|" "$@" > {tmp_path}/part; mv {tmp_path}/part {tmp_path}/told')
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "DISPLAY": ":0"}
     written: list[str] = []
     began = time.monotonic()

@@ -317,6 +317,35 @@ def test_the_users_editor(workshop: Make, project_file: Path, monkeypatch: pytes
     assert read(project_file, "SELECT text FROM reviews")[0][0].endswith(" And more.")
 
 
+def test_a_record_is_tried_out_and_a_sample_becomes_its_child(workshop: Make, project_file: Path) -> None:
+    app = workshop()
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        await settle(pilot)
+        row = app.screen.query_one(RecordsTable).row
+        assert row is not None
+        await pilot.press("t")
+        await settle(pilot)
+        models: Any = app.screen
+        prompt = models.query_one("#prompt", Input)
+        assert app.current_mode == "models" and prompt.value == row.instruction and prompt.has_focus
+        assert "of a record" in str(models.query_one("#tryout").border_subtitle)
+        await pilot.press("enter", "minus", "minus")
+        await until(lambda: bool(models._tryout) and bool(models._tryout.samples), 30)
+        await until(lambda: all(one.is_done for one in models._tryout.samples), 120)
+        await pilot.pause(0.2)
+        await pilot.press("w")
+        await settle(pilot)
+        child = read(project_file, "SELECT p.id, c.instruction FROM lineage l JOIN records p ON p.number = l.parent"
+                     " JOIN records c ON c.number = l.child ORDER BY l.item DESC LIMIT 1")  # fmt: skip
+        assert child[0][0] == row.id and child[0][1].strip() == models._tryout.samples[0].answer.text.strip()
+        prompt.value += " please"
+        await pilot.pause()
+        assert "of a record" not in str(models.query_one("#tryout").border_subtitle)
+
+    drive(app, steps)
+
+
 def test_models_are_listed_told_of_and_tried_out(workshop: Make, project_file: Path) -> None:
     app = workshop(screen="models")
 
@@ -333,6 +362,12 @@ def test_models_are_listed_told_of_and_tried_out(workshop: Make, project_file: P
         await pilot.pause(0.2)
         await pilot.press("y")
         assert app.clipboard == models._tryout.samples[0].text
+        before = read(project_file, "SELECT COUNT(*) FROM records")[0][0]
+        await pilot.press("w")
+        await settle(pilot)
+        # The prompt, and what was made of it.
+        assert read(project_file, "SELECT COUNT(*) FROM records")[0][0] == before + 2
+        assert read(project_file, "SELECT source FROM runs ORDER BY id DESC LIMIT 1") == [("try-out",)]
         await pilot.press("o")
         await pilot.pause()
         assert isinstance(app.screen, Choice)

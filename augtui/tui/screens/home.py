@@ -56,6 +56,7 @@ class Home(Workbench):
         Binding("c", "resume", "Continue run", id="home.continue"),
         Binding("i", "command('import')", "Import", id="home.import"),
         Binding("e", "command('export')", "Export", id="home.export"),
+        Binding("t", "try", "Try out", show=False, id="home.try"),
         Binding("y", "copy", "Copy", show=False, id="home.copy"),
         Binding("tab", "app.focus_next", "Next part", show=False, id="home.next"),
         Binding("x", "example", "Example", id="home.example"),
@@ -317,7 +318,7 @@ class Home(Workbench):
             return bool(self._interrupted)
         if action == "example":
             return self._empty
-        if action in ("find", "filter", "copy") or parameters == ("export",):
+        if action in ("find", "filter", "copy", "try") or parameters == ("export",):
             return not self._empty
         return True
 
@@ -385,6 +386,12 @@ class Home(Workbench):
         row = self.query_one(RecordsTable).row
         if row is not None:
             spawn(self, partial(self._copy, row))
+
+    def action_try(self) -> None:
+        """Try a model out on the record under the cursor."""
+        row = self.query_one(RecordsTable).row
+        if row is not None:
+            spawn(self, partial(self.workshop.try_out, row.id))
 
     async def _copy(self, row: RecordRow) -> None:
         found = await self.workshop.reader.quick.ask(dataset.get, row.id)

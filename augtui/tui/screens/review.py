@@ -73,6 +73,7 @@ class Review(Workbench):
         Binding("k,left", "step(-1)", "Back", show=False, id="review.back"),
         Binding("E", "editor", "Edit in $EDITOR", show=False, id="review.editor"),
         Binding("A", "accept_all", "Accept all", show=False, id="review.accept_all"),
+        Binding("t", "try", "Try out", show=False, id="review.try"),
         Binding("y", "copy", "Copy result", show=False, id="review.copy"),
         Binding("ctrl+s", "save", "Save", id="review.save"),
         Binding("escape", "cancel", "Cancel edit", id="review.cancel"),
@@ -226,7 +227,8 @@ class Review(Workbench):
         """Offer what makes sense now: while a text is edited, only to save or to leave it."""
         if action in ("save", "cancel"):
             return self._editing
-        own = {"accept", "edit", "reject", "skip", "view", "step", "editor", "copy", "undo", "filter", "accept_all"}
+        own = {"accept", "edit", "reject", "skip", "view", "step", "editor", "copy", "try"}
+        own |= {"undo", "filter", "accept_all"}
         if self._editing and (action in own or action == "show"):
             return False
         if action in own - {"undo", "filter"}:
@@ -309,6 +311,11 @@ class Review(Workbench):
         if self._shown is not None:
             self.app.copy_to_clipboard(self._shown.text or "")
             self.notify("Copied the result.", markup=False)
+
+    def action_try(self) -> None:
+        """Try a model out on the original."""
+        if self._shown is not None:
+            spawn(self, partial(self.workshop.try_out, self._shown.record_id))
 
     def action_accept_all(self) -> None:
         """Accept everything that is listed, after a question."""
