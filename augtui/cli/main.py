@@ -15,6 +15,7 @@ from augtui.cli import (
     bench,
     check,
     classify,
+    compare,
     decontaminate,
     dedupe,
     expand,
@@ -137,6 +138,7 @@ app.add_typer(pipeline.app, name="pipeline")
 app.command("trainset")(trainset.trainset)
 app.add_typer(runs.app, name="runs")
 app.add_typer(quantize.app, name="quantize")
+app.command("compare")(compare.compare)
 app.command("bench", cls=bench.Command)(bench.bench)
 app.command("pull")(pull.pull)
 app.command("ls")(models.ls)

@@ -387,6 +387,14 @@ class Workshop(App[int]):
             del known[old]
         preferences.write(self.preferences)
 
+    def _show_comparison(self) -> None:
+        from augtui.pipelines import versus
+        from augtui.tui.screens.versus import Versus
+
+        newest = next(versus.saved(), None)
+        if newest is not None:
+            self.push_screen(Versus(newest))
+
     def tell_desktop(self, job: Job) -> None:
         """Tell whoever looks at another window that a job has ended, unless that is not wanted."""
         wanted = self.settings.notify
@@ -416,7 +424,9 @@ class Workshop(App[int]):
             for screen in stack:
                 if isinstance(screen, Workbench):
                     screen.refresh_body()
-        if job.output and job.code == 0 and not job.summary:
+        if job.title == "compare" and job.status == "finished":
+            self._show_comparison()
+        elif job.output and job.code == 0 and not job.summary:
             self.push_screen(Reading(job.title, plain("\n".join(job.output))))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -16,11 +17,13 @@ from textual.widgets import Input, OptionList, Static, TextArea
 
 from augtui.store import projects
 from augtui.tui.app import Workshop
+from augtui.tui.jobs import Job
 from augtui.tui.screens.dialogs import Choice, Prompt, Question, Reading
 from augtui.tui.screens.filters import Filters
 from augtui.tui.screens.form import Form
 from augtui.tui.screens.help import Help
 from augtui.tui.screens.looks import Looks
+from augtui.tui.screens.versus import Versus
 from augtui.tui.widgets.records import RecordsTable
 from tests.tui.conftest import HOSTILE, settle
 from tests.tui.test_jobs import FAKE, until
@@ -418,6 +421,69 @@ def test_training_follows_a_trainer(workshop: Make, project_file: Path, tmp_path
         assert "python -m quantize" in shown(app, "#line")
 
     drive(app, steps)
+
+
+def test_a_comparison_is_read_filtered_and_exported(
+    workshop: Make, project_file: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = comparison(home)
+    app = workshop(screen="training")
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        await pilot.press("v")
+        await settle(pilot)
+        assert isinstance(app.screen, Choice)
+        await pilot.press("enter")
+        await settle(pilot)
+        assert isinstance(app.screen, Form) and "augtui compare default" in shown(app, "#line")
+        await pilot.press("escape", "v")
+        await settle(pilot)
+        await pilot.press("down", "enter")
+        await settle(pilot)
+        assert isinstance(app.screen, Versus)
+        assert app.screen.query_one("#pairs", OptionList).option_count == 2
+        assert "lost 0 · won 1" in shown(app, "#versus-figures")
+        assert "␛]52" in shown(app, "#versus-after") and "number lost: 3" in shown(app, "#versus-before")
+        await pilot.press("f")
+        assert app.screen.query_one("#pairs", OptionList).option_count == 1
+        await pilot.press("e")
+        await pilot.pause()
+        assert (tmp_path / f"{path.stem}.md").exists() and (tmp_path / f"{path.stem}.json").exists()
+        await pilot.press("escape")
+        # One that has just been made is shown at once.
+        app._ended(Job(1, ["compare"], "compare", status="finished", code=0, ended=1.0))
+        await settle(pilot)
+        assert isinstance(app.screen, Versus)
+
+    drive(app, steps)
+
+
+def comparison(home: Path) -> Path:
+    """Write a comparison of two models, with hostile text."""
+    accepted = {"share": 0.5, "interval_95": [0.1, 0.9], "hits": 1, "cases": 2}
+    side = {
+        "name": "default", "sha256": "", "style": "auto", "temperature": 0.0, "answers": 2, "failed": 0,
+        "accepted": accepted, "parsed": accepted, "mean_words": 6.5, "mean_words_kept": 0.9, "mean_tokens": 12.0,
+        "tokens_per_second": 100.0, "reasons": {},
+    }  # fmt: skip
+    said = {"outcome": "accepted", "reason": None, "tokens": 9, "seconds": 0.1, "words": 5, "words_kept": 1.0}
+    pairs = [
+        {"prompt": "list 3 facts", "sample": 0,
+         "before": {**said, "text": "List facts.", "outcome": "rejected", "reason": "number lost: 3"},
+         "after": {**said, "text": f"List 3 facts. {HOSTILE}"}},
+        {"prompt": "explain tcp", "sample": 0, "before": {**said, "text": "Same."}, "after": {**said, "text": "Same."}},
+    ]  # fmt: skip
+    path = home / "comparisons" / "20260101000000000-refine-default-mine.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        json.dumps(
+            {"format": 1, "task": "refine", "seed": 42, "samples": 1, "guard": "strict", "created_at": "2026-01-01",
+             "before": side, "after": {**side, "name": f"mine {HOSTILE}"}, "lost": 0, "won": 1, "p_value": 1.0,
+             "same": 1, "rouge_l": 0.8, "pairs": pairs}
+        )
+    )  # fmt: skip
+    return path
 
 
 def test_another_project_and_the_palette(workshop: Make, project_file: Path, home: Path) -> None:
