@@ -166,7 +166,9 @@ def _print_whole(record: dict[str, Any]) -> None:
         typer.echo("\nwork on it")
     for item in record["work"]:
         reason = f": {item['reason']}" if item["reason"] else ""
-        typer.echo(f"  {item['task']} #{item['sample']} {item['status']}{visible(reason)}")
+        typer.echo(
+            f"  {excerpt(str(item['task']), 40)} #{item['sample']} {visible(str(item['status']))}{visible(reason)}"
+        )
         for attempt in item["tries"]:
             reason = f" ({attempt['reason']})" if attempt["reason"] else ""
             told = f"{attempt['verdict']}{reason}: "

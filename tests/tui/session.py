@@ -123,7 +123,8 @@ def session(home: Path, pictures: Path | None = None, say: Callable[[str], None]
         terminal.keys("6")
         terminal.until("Nothing was trained")
         terminal.keys("1")
-        terminal.until(r"Records \d+")
+        terminal.until(r"Records [1-9]\d*")
+        terminal.until(r"✓ Refine +32")
         terminal.picture("app-home")
 
         many = home / "many.txt"

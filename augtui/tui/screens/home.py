@@ -118,9 +118,9 @@ class Home(Workbench):
         self._look()
 
     def refresh_body(self) -> None:
-        """Look at the project at once."""
+        """Look at the project at once, also where another screen is seen: a job has ended, or this one is gone to."""
         self._counted = 0.0
-        self._look()
+        spawn(self, self._look_at, group="look")
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
