@@ -168,8 +168,6 @@ def _print_whole(record: dict[str, Any]) -> None:
         reason = f": {item['reason']}" if item["reason"] else ""
         task, status = excerpt(str(item["task"]), 40), visible(str(item["status"]))
         typer.echo(f"  {task} #{item['sample']} {status}{visible(reason)}")
-            f"  {excerpt(str(item['task']), 40)} #{item['sample']} {visible(str(item['status']))}{visible(reason)}"
-        )
         for attempt in item["tries"]:
             reason = f" ({attempt['reason']})" if attempt["reason"] else ""
             told = f"{attempt['verdict']}{reason}: "
