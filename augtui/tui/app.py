@@ -6,6 +6,7 @@ import asyncio
 import gc
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
@@ -148,6 +149,14 @@ class Workshop(App[int]):
         except AugtuiError as error:
             self.fault = error
             self.exit(error.exit_code)
+            return
+        await self._clean()
+
+    async def _clean(self) -> None:
+        """Remove the files of records that no run needs any more."""
+        begun = [word for words in self.preferences.get("runs", {}).values() for word in words]
+        with suppress(AugtuiError, sqlite3.Error, OSError):
+            await self.reader.slow.ask(selection.clean, begun)
 
     def delay_update(self, delay: float = 0.001) -> None:
         """Paint a screen that is gone to as soon as it is laid out: Textual would wait for 50 ms."""
