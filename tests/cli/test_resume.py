@@ -19,7 +19,7 @@ from augtui.store.projects import Project, open_project
 from augtui.store.runs import RunPlan
 from tests.cli.test_commands import FAST, augtui
 
-MANY = 400
+MANY = 120
 
 
 def settled(project: Project, run: int) -> int:

@@ -24,6 +24,7 @@ from augtui.tui.screens.form import Form
 from augtui.tui.screens.help import Help
 from augtui.tui.screens.looks import Looks
 from augtui.tui.screens.versus import Versus
+from augtui.tui.widgets.keys import KeyLine
 from augtui.tui.widgets.records import RecordsTable
 from tests.tui.conftest import HOSTILE, settle
 from tests.tui.test_jobs import FAKE, until
@@ -421,6 +422,58 @@ def test_training_follows_a_trainer(workshop: Make, project_file: Path, tmp_path
         assert "python -m quantize" in shown(app, "#line")
 
     drive(app, steps)
+
+
+def test_the_mouse_goes_to_screens_records_and_keys(workshop: Make, project_file: Path) -> None:
+    app = workshop()
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        await settle(pilot)
+        table = app.screen.query_one(RecordsTable)
+        await pilot.click(RecordsTable, offset=(20, 5))
+        await pilot.pause()
+        assert table.cursor == 4
+        await pilot.click(RecordsTable, offset=(20, 0))  # the header is no record
+        assert table.cursor == 4
+        await pilot.click(RecordsTable, offset=(20, 7), times=2)
+        await settle(pilot)
+        assert isinstance(app.screen, Reading) and table.cursor == 6
+        await pilot.click(KeyLine, offset=(1, 0))  # esc Close
+        await pilot.pause(0.2)
+        assert not isinstance(app.screen, Reading)
+        for name, title in (("review", "3 Review"), ("plots", "5 Plots"), ("home", "1 Home")):
+            line = str(app.screen.query_one("#tabs", Static).render())
+            await pilot.click("#tabs", offset=(line.index(title) + 2, 0))
+            await settle(pilot)
+            assert app.current_mode == name
+        # The line of keys: what is shown is what is pressed.
+        keys = app.screen.query_one(KeyLine)
+        shown_keys = keys.render_line(0).text
+        await pilot.click(KeyLine, offset=(shown_keys.index("Filter"), 0))
+        await settle(pilot)
+        assert isinstance(app.screen, Filters)
+        await pilot.click("#reset")
+        await settle(pilot)
+        assert not isinstance(app.screen, Filters)
+        await pilot.click(KeyLine, offset=(app.screen.query_one(KeyLine).render_line(0).text.index("Import"), 0))
+        await settle(pilot)
+        assert isinstance(app.screen, Form)
+        await pilot.click("#cancel")
+        await pilot.pause(0.1)
+        assert not isinstance(app.screen, Form)
+
+    drive(app, steps)
+
+
+def test_keys_that_hold_everywhere_are_shown_on_a_narrow_screen(workshop: Make, project_file: Path) -> None:
+    app = workshop(screen="models")
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        await settle(pilot)
+        shown_keys = app.screen.query_one(KeyLine).render_line(0)
+        assert shown_keys.cell_length == 60 and "Try out" in shown_keys.text and "F1 Help" in shown_keys.text
+
+    drive(app, steps, size=(60, 24))
 
 
 def test_a_comparison_is_read_filtered_and_exported(
