@@ -98,6 +98,11 @@ class Screen:
         """Press keys without waiting."""
         os.write(self._end, keys)
 
+    def cpu_s(self) -> float:
+        """Return the seconds that the app was on a processor, which other work cannot stretch; in ticks of 10 ms."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def memory_mb(self) -> dict[str, float]:
         """Return resident memory of the app's process now and at its highest, and what of it is its own, in MB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -175,6 +180,8 @@ class Keys:
         self._at = 0
         self._page = 1
         self.times: dict[str, list[float]] = {}
+        self.cpu: dict[str, list[float]] = {}
+        """Processor time of the app up to the effect, by kind."""
 
     def calibrate(self) -> None:
         """Find out how many records a page has: the panel below names the record under the cursor."""
@@ -199,7 +206,9 @@ class Keys:
     def held(self, keys: int, every_s: float = 1 / 30) -> None:
         """Hold the down key: presses come thirty times a second whether the screen follows or not."""
         wanted = [self._at + number + 1 for number in range(keys)]
-        pressed, times, seen = [], [], b""
+        pressed: list[float] = []
+        times: list[float] = []
+        seen = b""
         began = time.perf_counter()
         while len(times) < keys and time.perf_counter() - began < keys * every_s + LIMIT_S:
             now = time.perf_counter() - began
@@ -261,17 +270,24 @@ class Keys:
         return found
 
     def _press(self, kind: str, key: bytes, effect: bytes, rest_s: float = REST_S) -> None:
+        before = self._screen.cpu_s()
         self.times.setdefault(kind, []).append(self._screen.key(key, effect))
+        self.cpu.setdefault(kind, []).append(self._screen.cpu_s() - before)
         self._screen.rest(rest_s)
 
     def figures(self) -> dict[str, Any]:
         """Return the percentiles of each kind."""
-        return {kind: percentiles(times) for kind, times in self.times.items()}
+        kinds = {kind: percentiles(times) for kind, times in self.times.items()}
+        for kind, times in self.cpu.items():
+            kinds[kind]["mean_cpu_ms"] = round(1000 * statistics.mean(times), 1)
+        return kinds
 
 
 def start(command: list[str], environment: dict[str, str], starts: int) -> dict[str, Any]:
     """Return how long it is from the start to the first paint and to the records, and what a minimal app takes."""
-    minimal, paints, records = [], [], []
+    minimal: list[float] = []
+    paints: list[float] = []
+    records: list[float] = []
     for number in range(starts + 1):
         for words, times in (([sys.executable, "-c", MINIMAL], minimal), (command, paints)):
             screen = Screen(words, environment)

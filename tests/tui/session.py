@@ -71,7 +71,7 @@ class Terminal:
 
         time.sleep(0.5)
         console = Console(record=True, width=COLUMNS, file=io.StringIO())
-        console.print(Text.from_ansi(self._tmux("capture-pane", "-p", "-e").rstrip()))
+        console.print(Text.from_ansi(self._tmux("capture-pane", "-p", "-e", "-N").rstrip("\n")))
         console.save_svg(str(self._pictures / f"{name}.svg"), title="augtui")
 
     def app(self) -> int:
@@ -100,6 +100,8 @@ def session(home: Path, pictures: Path | None = None, say: Callable[[str], None]
         terminal.keys("Enter")
         terminal.until(r"Batch: refine · run 1")
         terminal.until(r"32/32(?s:.*)finished|finished(?s:.*)32/32")
+        if pictures is not None:
+            terminal.until(r"\A(?!(?s:.*)refine finished)")  # the toast has gone
         terminal.picture("app-batch")
         say("the example is refined")
         terminal.keys("3")
