@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 REMEMBERED_RUNS = 50
 LOAD_S = 0.02
 """How long after the first paint the rest is loaded."""
+LOAD_EVERY_S = 0.5
+COLLECT = (20_000, 20, 50)
+"""When garbage is looked for (`gc.set_threshold`): looking at every object takes as long as painting a screen."""
 
 
 def _screen(name: str) -> Screen[None]:
@@ -137,6 +140,7 @@ class Workshop(App[int]):
     def _load(self) -> None:
         # What is there by now stays: collecting garbage need not look at it again.
         gc.freeze()
+        gc.set_threshold(*COLLECT)
         gc.enable()
         spawn(self, self._load_rest, group="load")
 
@@ -150,7 +154,13 @@ class Workshop(App[int]):
             self.fault = error
             self.exit(error.exit_code)
             return
+        gc.freeze()
         await self._clean()
+        # Screens that were never seen are loaded while nobody waits for them.
+        for name, _ in NAMES:
+            await asyncio.sleep(LOAD_EVERY_S)
+            await asyncio.to_thread(import_module, f"augtui.tui.screens.{name}")
+        gc.freeze()
 
     async def _clean(self) -> None:
         """Remove the files of records that no run needs any more."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import ClassVar, Generic, TypeVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -23,6 +24,10 @@ class Dialog(ModalScreen[T | None], Generic[T]):
     """A box over the screen; Escape leaves it without an answer."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Close", id="dialog.close")]
+
+    def on_screen_resume(self, event: events.ScreenResume) -> None:
+        """Match no rule twice: a dialog has just been made."""
+        event.refresh_styles = False
 
     def action_leave(self) -> None:
         """Leave without an answer."""
