@@ -24,7 +24,6 @@ class Filters(Dialog[Filter]):
     """Answers with the filter that was chosen. All that can be chosen is one list: four boxes took long to open."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "take", "Only this", id="filter.take"),
         Binding("space", "mark", "Mark several", id="filter.mark"),
         Binding("ctrl+s", "apply", "Apply", id="filter.apply"),
         Binding("ctrl+r", "reset", "Show all", id="filter.reset"),
@@ -60,6 +59,7 @@ class Filters(Dialog[Filter]):
         """Show what can be chosen, property by property."""
         with Vertical(classes="dialog") as box:
             box.border_title = "Filter"
+            box.border_subtitle = "enter takes one, space marks several"
             yield OptionList(*(self._option(place) for place in range(len(self._lines))), markup=False, compact=True)
             with Horizontal(classes="buttons"):
                 yield Button("Apply", id="apply", variant="primary", compact=True)
@@ -107,10 +107,6 @@ class Filters(Dialog[Filter]):
             self.action_apply()
         else:
             self.action_reset()
-
-    def action_take(self) -> None:
-        """Choose the line under the cursor (the list's own key does)."""
-        self.query_one(OptionList).action_select()
 
     def action_apply(self) -> None:
         """Answer with what is marked."""

@@ -83,7 +83,7 @@ class Models(Workbench):
         Binding("plus", "samples(1)", "More samples", show=False, key_display="+", id="models.more"),
         Binding("minus", "samples(-1)", "Fewer samples", show=False, key_display="-", id="models.fewer"),
         Binding("n", "again", "Again", id="models.again"),
-        Binding("w", "keep", "Write into project", id="models.keep"),
+        Binding("w", "keep", "Write", id="models.keep"),
         Binding("y", "copy", "Copy answer", id="models.copy"),
         Binding("i", "facts", "All facts", show=False, id="models.facts"),
     ]

@@ -117,7 +117,7 @@ def _differs(pair: dict[str, Any]) -> bool:
 def _pair(pair: dict[str, Any]) -> Content:
     old, new = (MARKS.get(str(pair[side]["outcome"]), ("·", "")) for side in ("before", "after"))
     equal = ("=", "$foreground-muted") if pair["before"]["text"] == pair["after"]["text"] else ("≠", "$accent")
-    return assemble([old, new, " ", equal, " ", line(str(pair["prompt"]), 40)])
+    return assemble([old, new, " ", equal, " ", line(str(pair["prompt"]), 25)])
 
 
 def _said(said: dict[str, Any]) -> list[Piece | Content]:
