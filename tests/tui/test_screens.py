@@ -15,7 +15,7 @@ from textual.binding import Binding
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList, Static, TextArea
 
-from augtui.store import projects
+from augtui.store import projects, runs
 from augtui.tui.app import Workshop
 from augtui.tui.jobs import Job
 from augtui.tui.screens.dialogs import Choice, Prompt, Question, Reading
@@ -422,6 +422,34 @@ def test_training_follows_a_trainer(workshop: Make, project_file: Path, tmp_path
         assert "python -m quantize" in shown(app, "#line")
 
     drive(app, steps)
+
+
+@pytest.mark.parametrize("kept", ["with the run", "by the app", "nowhere"])
+def test_an_interrupted_run_is_continued_as_it_was_begun(workshop: Make, project_file: Path, kept: str) -> None:
+    """By its number where it knows its command, else by what the app remembers, else by a form of its settings."""
+    words = ["expand", "--file", "prompts.txt"]
+    with projects.open_project(project_file) as project:
+        (run,) = [one for one in runs.list_runs(project) if one.status == "interrupted"]
+        if kept == "with the run":
+            command = json.dumps({"words": words, "folder": str(project_file.parent), "settings": {}})
+            with project.write() as conn:
+                conn.execute("UPDATE runs SET command = ? WHERE id = ?", (command, run.id))
+    app = workshop()
+    if kept == "by the app":
+        app.preferences["runs"] = {f"{project_file}#{run.id}": words}
+    launched: list[list[str]] = []
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        app.launch = lambda arguments, title, **_: launched.append(arguments)  # type: ignore[assignment]
+        await settle(pilot)
+        await pilot.press("c")
+        await settle(pilot)
+        if kept == "nowhere":
+            assert isinstance(app.screen, Form) and "augtui expand --file prompts.txt" in shown(app, "#line")
+
+    drive(app, steps)
+    resumed = ["runs", "resume", "--project", "demo", str(run.id)]
+    assert launched == {"with the run": [resumed], "by the app": [words], "nowhere": []}[kept]
 
 
 def test_the_mouse_goes_to_screens_records_and_keys(workshop: Make, project_file: Path) -> None:
