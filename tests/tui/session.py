@@ -101,7 +101,8 @@ def session(home: Path, pictures: Path | None = None, say: Callable[[str], None]
         terminal.until(r"Batch: refine · run 1")
         terminal.until(r"32/32(?s:.*)finished|finished(?s:.*)32/32")
         if pictures is not None:
-            terminal.until(r"\A(?!(?s:.*)refine finished)")  # the toast has gone
+            terminal.until("refine finished")
+            terminal.until(r"\A(?!(?s:.*)refine finished)")  # the toast has come and gone
         terminal.picture("app-batch")
         say("the example is refined")
         terminal.keys("3")
