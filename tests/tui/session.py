@@ -33,7 +33,7 @@ class Terminal:
         self._pictures = pictures
         environment = {
             "AUGTUI_HOME": str(home / "augtui"), "PYTHONPATH": str(ROOT), "PS1": "$ ", "TERM": "tmux-256color",
-            "COLORTERM": "truecolor", "LANG": "C.UTF-8", "HOME": str(home),
+            "COLORTERM": "truecolor", "LANG": "C.UTF-8", "HOME": str(home), "HISTFILE": "/dev/null",
         }  # fmt: skip
         words = [f"{name}={value}" for name, value in environment.items()]
         self._tmux("-f", "/dev/null", "new-session", "-d", "-x", str(COLUMNS), "-y", str(LINES), "-c", str(home),
