@@ -72,11 +72,13 @@ def show(number: Number, project: options.Project = None, json: options.Json = F
 def resume(number: Number, project: options.Project = None) -> None:
     """Continue a run by its own command, with the settings that held when it began. What is done is not done again."""
     import os
+    import shlex
 
     from typer.main import get_command
 
     from augtui import settings
     from augtui.cli import main
+    from augtui.domain.visible import visible
     from augtui.errors import StoreError, UsageError
     from augtui.store import commanded, runs
     from augtui.store.projects import open_project
@@ -87,6 +89,12 @@ def resume(number: Number, project: options.Project = None) -> None:
         raise StoreError(
             f"Run {number} does not know its command: an older augtui began it, or another program.",
             hint=f"Run the same command again, which continues it. Its settings: augtui runs show {number}",
+        )
+    if not run.command.is_ours:
+        shown = visible(f"augtui {shlex.join(run.command.words)}")
+        raise StoreError(
+            f"Run {number} was begun elsewhere, and what a project from elsewhere says is not carried out.",
+            hint=f"If you trust it, run it yourself: {shown}",
         )
     words = without_project(run.command.words)
     is_piped = run.source == "-" or any(word in ("-", "--file=-", "-f-") for word in words)

@@ -279,7 +279,7 @@ class Workshop(App[int]):
     def take_up(self, run: RunRow) -> None:
         """Go on with an interrupted run: by the command that this app began it with, or by its own settings."""
         resume = self.catalogue.get("runs resume")
-        if resume is not None and run.command is not None:
+        if resume is not None and run.command is not None and run.command.is_ours:
             argument = resume.parameters[0].name
             values: dict[str, str | bool | None] = {argument: str(run.id), "project": self.project_argument}
             self.launch(resume.arguments(values), run.task)

@@ -84,6 +84,13 @@ def test_what_cannot_be_continued_is_said_and_nothing_is_begun(home: Path, tmp_p
         runs.finish(project, runs.begin(project, RunPlan("old", "refine", "x", {})), "interrupted")
     unknown = augtui("runs", "resume", "3")
     assert unknown.returncode == 1 and "does not know its command" in unknown.stderr.decode()
+    # A project from elsewhere may hold any command: it is shown, and not carried out.
+    with open_project("default") as project, project.write() as conn:
+        forged = {"words": ["refine", "-o", "/tmp/x\x1b[31m"], "folder": "/", "settings": {}, "seal": "0" * 64}
+        conn.execute("UPDATE runs SET command = ? WHERE id = 3", (json.dumps(forged),))
+    elsewhere = augtui("runs", "resume", "3")
+    assert elsewhere.returncode == 1 and "was begun elsewhere" in elsewhere.stderr.decode()
+    assert b"\x1b" not in elsewhere.stderr and b"augtui refine -o" in elsewhere.stderr
     (tmp_path / "in.txt").unlink()
     tmp_path.rename(tmp_path.with_name("gone"))
     assert "cannot be entered" in augtui("runs", "resume", "1").stderr.decode()

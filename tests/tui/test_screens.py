@@ -15,7 +15,7 @@ from textual.binding import Binding
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList, Static, TextArea
 
-from augtui.store import projects, runs
+from augtui.store import commanded, projects, runs
 from augtui.tui.app import Workshop
 from augtui.tui.jobs import Job
 from augtui.tui.screens.dialogs import Choice, Prompt, Question, Reading
@@ -431,7 +431,7 @@ def test_an_interrupted_run_is_continued_as_it_was_begun(workshop: Make, project
     with projects.open_project(project_file) as project:
         (run,) = [one for one in runs.list_runs(project) if one.status == "interrupted"]
         if kept == "with the run":
-            command = json.dumps({"words": words, "folder": str(project_file.parent), "settings": {}})
+            command = json.dumps(commanded.Command(tuple(words), str(project_file.parent), {}).as_json())
             with project.write() as conn:
                 conn.execute("UPDATE runs SET command = ? WHERE id = ?", (command, run.id))
     app = workshop()
