@@ -1,5 +1,5 @@
 """`python -m augtui` is `augtui`."""
 
-from augtui.cli.main import entry
+from augtui.cli.start import entry
 
 entry()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import (
@@ -67,6 +69,10 @@ class Settings(BaseSettings):
     max_cost: float | None = Field(None, ge=0, le=1e6, allow_inf_nan=False)
     """US dollars that a run may cost in all."""
 
+    reviewer: str | None = None
+    """Who judges results, as verdicts are signed; None: the account's name at this machine's."""
+    notify: Literal["auto", "always", "never"] = "auto"
+    """Desktop notifications of the app: auto tells of what ended while another window was looked at."""
     keys: dict[str, str] = Field(default_factory=dict)
     """The app's keys by the ids of their bindings, which F1 shows: `"records.down" = "down,j"`."""
 
@@ -80,15 +86,36 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return the sources, the first one that names a setting wins."""
+        if _frozen is not None:
+            return (init_settings,)
         toml = TomlConfigSettingsSource(settings_cls, toml_file=locations.config_file())
         return init_settings, env_settings, toml
 
 
+_frozen: Mapping[str, Any] | None = None
+
+
+@contextmanager
+def frozen(values: Mapping[str, Any]) -> Iterator[None]:
+    """Let these settings hold below flags, whatever variables and config.toml say: a run goes on with its own."""
+    global _frozen
+    _frozen = values
+    try:
+        yield
+    finally:
+        _frozen = None
+
+
+def given() -> dict[str, Any]:
+    """Return what variables and config.toml say other than the defaults, as JSON values; keys are the app's alone."""
+    return load().model_dump(mode="json", exclude_defaults=True, exclude={"keys"})
+
+
 def load(**flags: object) -> Settings:
     """Return the settings with `flags` (None: not given) on top; raises UsageError with the first fault."""
-    given = {name: value for name, value in flags.items() if value is not None}
+    values = {**(_frozen or {}), **{name: value for name, value in flags.items() if value is not None}}
     try:
-        return Settings(**given)  # type: ignore[arg-type]
+        return Settings(**values)
     except ValidationError as error:
         fault = error.errors()[0]
         name = ".".join(str(part) for part in fault["loc"])

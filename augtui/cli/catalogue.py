@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 import typer
 from typer.main import get_command
 
+from augtui.cli.start import PROGRAM
 from augtui.tui.catalogue import Catalogue, Command, Kind, Parameter
 
 HIDDEN = {"help", "version", "json", "quiet", "install_completion", "show_completion"}
@@ -19,8 +19,12 @@ HIDDEN = {"help", "version", "json", "quiet", "install_completion", "show_comple
 
 def describe(app: typer.Typer) -> Catalogue:
     """Return every command of the command line."""
-    root = get_command(app)
-    return Catalogue(tuple(_commands(root, ())), (sys.executable, "-P", "-m", "augtui"))
+    return Catalogue(commands(app), PROGRAM)
+
+
+def commands(app: typer.Typer) -> tuple[Command, ...]:
+    """Return every command of the command line as a description."""
+    return tuple(_commands(get_command(app), ()))
 
 
 def _commands(command: Any, path: tuple[str, ...]) -> Iterator[Command]:

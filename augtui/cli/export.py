@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -104,13 +106,34 @@ def export(
 
             found = islice(found, limit)
         try:
-            report = writer.write(found, shape, output or "/dev/stdout", validation=validation, seed=seed, facts=facts)
+            target = output or "/dev/stdout"
+            if output is None and sys.stdout.isatty():
+                # A terminal would obey what texts say: they wait in a file, and come out harmless.
+                target = str(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="augtui-"))) / "rows")
+            report = writer.write(found, shape, target, validation=validation, seed=seed, facts=facts)
+            if target not in (output, "/dev/stdout"):
+                _print_harmless(Path(target), is_json=made.container != "csv")
         except OutputError as error:
             if output is None and isinstance(error.__context__, BrokenPipeError):
                 raise BrokenPipeError from None  # `| head` has all it wants
             raise
     _tell(report, output, json=json, quiet=quiet)
     raise typer.Exit(ExitCode.PARTIAL if report.quarantined else ExitCode.DONE)
+
+
+def _print_harmless(path: Path, *, is_json: bool) -> None:
+    """Print a file on a terminal: JSON in ASCII, which is the same JSON, other text with its controls made visible."""
+    import json as encoder
+    import re
+
+    from augtui.domain.visible import visible
+
+    with path.open(encoding="utf-8", newline="") as file:
+        for line in file:
+            if is_json:
+                print(re.sub(r"[^\n -~]", lambda match: encoder.dumps(match[0])[1:-1], line), end="")
+            else:
+                print(visible(line.rstrip("\r\n")))
 
 
 def _of_file(stack: Any, file: str, **reading: Any) -> Iterator[Any]:

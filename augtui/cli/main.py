@@ -16,6 +16,7 @@ from augtui.cli import (
     check,
     classify,
     clusters,
+    compare,
     decontaminate,
     dedupe,
     expand,
@@ -34,19 +35,28 @@ from augtui.cli import (
     respond,
     runs,
     show,
+    start,
     trainset,
     translate,
 )
-from augtui.errors import AugtuiError, ExitCode, UsageError
+from augtui.errors import ExitCode, UsageError
 
 
 class _Commands(TyperGroup):
     """The commands. Typer would make a reader that leaves an error, and say nothing of an interruption."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Keep the words: a run remembers the command that began it."""
+        ctx.meta["augtui.words"] = tuple(args)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
+        from augtui.store import commanded
+
         try:
-            return super().invoke(ctx)
+            with commanded.saying(ctx.meta["augtui.words"]):
+                return super().invoke(ctx)
         except BrokenPipeError:
             # The reader has all it wants (`| head`): that is no error, and Python must not try to flush again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -104,11 +114,8 @@ def _root(
                 "--project and --screen before a command are for the app", hint="Give --project after the command."
             )
         return
-    if sys.stdin.isatty() and sys.stdout.isatty():
-        from augtui.cli.catalogue import describe
-        from augtui.tui import app as terminal
-
-        raise typer.Exit(terminal.run(describe(app), project=project, screen=screen))
+    if start.has_terminal():
+        raise typer.Exit(start.open_app(project, screen))
     if project is not None or screen is not None:
         raise UsageError("the app needs a terminal", hint="For scripts there are the commands: augtui --help")
     typer.echo(ctx.get_help())
@@ -132,6 +139,7 @@ app.add_typer(pipeline.app, name="pipeline")
 app.command("trainset")(trainset.trainset)
 app.add_typer(runs.app, name="runs")
 app.add_typer(quantize.app, name="quantize")
+app.command("compare")(compare.compare)
 app.command("bench", cls=bench.Command)(bench.bench)
 app.command("pull")(pull.pull)
 app.command("ls")(models.ls)
@@ -146,25 +154,7 @@ app.command("paths")(paths.paths)
 
 def entry() -> None:
     """Run the command line; an error that a user can mend is one or two lines, never a traceback."""
-    try:
-        app()
-    except AugtuiError as error:
-        if os.environ.get("AUGTUI_DEBUG"):
-            raise
-        from augtui.domain.visible import visible
-
-        print(f"augtui: {visible(error.message)}", file=sys.stderr)
-        if error.hint:
-            print(f"        {visible(error.hint)}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except Exception as error:
-        if os.environ.get("AUGTUI_DEBUG"):
-            raise
-        from augtui.domain.visible import visible
-
-        print(f"augtui: unexpected {type(error).__name__}: {visible(str(error))}", file=sys.stderr)
-        print("        That is a fault of augtui; AUGTUI_DEBUG=1 shows where. Nothing saved is lost.", file=sys.stderr)
-        sys.exit(ExitCode.FAILED)
+    start.guarded(app)
 
 
 if __name__ == "__main__":

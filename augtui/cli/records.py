@@ -166,7 +166,8 @@ def _print_whole(record: dict[str, Any]) -> None:
         typer.echo("\nwork on it")
     for item in record["work"]:
         reason = f": {item['reason']}" if item["reason"] else ""
-        typer.echo(f"  {item['task']} #{item['sample']} {item['status']}{visible(reason)}")
+        task, status = excerpt(str(item["task"]), 40), visible(str(item["status"]))
+        typer.echo(f"  {task} #{item['sample']} {status}{visible(reason)}")
         for attempt in item["tries"]:
             reason = f" ({attempt['reason']})" if attempt["reason"] else ""
             told = f"{attempt['verdict']}{reason}: "

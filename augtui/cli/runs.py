@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -65,6 +66,68 @@ def show(number: Number, project: options.Project = None, json: options.Json = F
             typer.echo(f"line {line.line}: {visible(line.reason)}: {visible(line.excerpt)[:80]}")
         if len(aside) > 20:
             typer.echo(f"and {len(aside) - 20} more lines set aside (--json lists all)")
+
+
+@app.command("resume")
+def resume(number: Number, project: options.Project = None) -> None:
+    """Continue a run by its own command, with the settings that held when it began. What is done is not done again."""
+    import os
+    import shlex
+
+    from typer.main import get_command
+
+    from augtui import settings
+    from augtui.cli import main
+    from augtui.domain.visible import visible
+    from augtui.errors import StoreError, UsageError
+    from augtui.store import commanded, runs
+    from augtui.store.projects import open_project
+
+    with open_project(settings.load(project=project).project) as opened:
+        run, path = runs.get(opened, number), opened.path
+    if run.command is None:
+        raise StoreError(
+            f"Run {number} does not know its command: an older augtui began it, or another program.",
+            hint=f"Run the same command again, which continues it. Its settings: augtui runs show {number}",
+        )
+    if not run.command.is_ours:
+        shown = visible(f"augtui {shlex.join(run.command.words)}")
+        raise StoreError(
+            f"Run {number} was begun elsewhere, and what a project from elsewhere says is not carried out.",
+            hint=f"If you trust it, run it yourself: {shown}",
+        )
+    words = without_project(run.command.words)
+    is_piped = run.source == "-" or any(word in ("-", "--file=-", "-f-") for word in words)
+    if is_piped and (sys.stdin.isatty() or os.environ.get("AUGTUI_EVENTS")):
+        raise UsageError(
+            f"Run {number} read its input from a pipe, which is gone.",
+            hint=f"Pipe the same input again: cat FILE | augtui runs resume {number}",
+        )
+    try:
+        os.chdir(run.command.folder)
+    except OSError as error:
+        raise StoreError(
+            f"Run {number} was begun in {run.command.folder}, which cannot be entered: {error.strerror}.",
+            hint="Its file names begin there.",
+        ) from None
+    own = {**run.command.settings, "project": str(path)}
+    with settings.frozen(own), commanded.continuing(run.id, run.key):
+        code = get_command(main.app).main(list(words), prog_name="augtui", standalone_mode=False)
+    raise typer.Exit(code if isinstance(code, int) else 0)
+
+
+def without_project(words: Sequence[str]) -> tuple[str, ...]:
+    """Return a command's words without its project: that is the one in which the run is."""
+    kept: list[str] = []
+    left = iter(words)
+    for word in left:
+        if word == "--":
+            kept += [word, *left]
+        elif word in ("--project", "-p"):
+            next(left, None)
+        elif not word.startswith("--project=") and not (word.startswith("-p") and not word.startswith("--")):
+            kept.append(word)
+    return tuple(kept)
 
 
 def _row(run: Any) -> dict[str, Any]:

@@ -20,8 +20,7 @@ from augtui.metrics.diversity import distinct, self_rouge
 from augtui.metrics.firstcome import FirstCome
 from augtui.metrics.similarity import rouge_l
 from augtui.pipelines.job import Job
-from augtui.pipelines.steps import step_for
-from augtui.store.items import PendingItem
+from augtui.pipelines.steps import item_of, step_for
 
 POLL_S = 0.1
 CONFIDENCE_Z = 1.96
@@ -112,7 +111,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class _Verdict:
+class Verdict:
     """What became of one answer."""
 
     kind: Literal["accepted", "rejected", "unparsed"]
@@ -120,19 +119,21 @@ class _Verdict:
     reason: str | None = None
 
 
-class _Judge:
+class Judge:
     """Judges answers one by one, as a run's step does: by themselves, then by those accepted before them."""
 
     def __init__(self, job: Job) -> None:
+        """Begin with nothing accepted."""
         self._job = job
         self._step = step_for(job)
         self._accepted = FirstCome(job.similarity) if self._step.ordered else None
 
-    def __call__(self, record: Record, completion: Completion) -> _Verdict:
-        answer = self._job.task.parse(completion.text, completion.finish_reason)
+    def __call__(self, record: Record, completion: Completion) -> Verdict:
+        """Return what becomes of an answer."""
+        item = item_of(record, completion.id)
+        answer = self._job.task.parse(self._step.whole(item, completion.text), completion.finish_reason)
         if isinstance(answer, Unparsed):
-            return _Verdict("unparsed", reason=str(answer))
-        item = PendingItem(0, completion.id, record.id, record.instruction, None, 0, 0, None, None, {})
+            return Verdict("unparsed", reason=str(answer))
         reason = self._step.fault(item, answer)
         if reason is None and self._accepted is not None:
             text = self._step.compared(answer)
@@ -140,7 +141,7 @@ class _Judge:
                 reason = f"too like another: ROUGE-L {found[1]:.2f}"
             else:
                 self._accepted.add(text)
-        return _Verdict("accepted" if reason is None else "rejected", answer, reason)
+        return Verdict("accepted" if reason is None else "rejected", answer, reason)
 
 
 @dataclass(slots=True)
@@ -148,7 +149,7 @@ class _Said:
     """A candidate's answers and verdicts by request."""
 
     texts: dict[str, str] = field(default_factory=dict)
-    verdicts: dict[str, _Verdict] = field(default_factory=dict)
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
     failures: dict[str, Failure] = field(default_factory=dict)
     tokens: int = 0
     seconds: float = 0.0
@@ -209,11 +210,12 @@ def known_prompts(prompts: Sequence[str], job: Job) -> list[str]:
 
 
 def _requests(prompts: Sequence[str], job: Job) -> Iterator[tuple[Request, Record]]:
+    step = step_for(job)
     for number, prompt in enumerate(prompts):
         record = Record(prompt)
+        messages = step.messages(item_of(record))
         for sample in range(job.samples):
             seed = job.attempt_seed(record.id, sample, 0)
-            messages = job.task.render(record, job.style)
             yield Request(f"{number}:{sample}", messages, seed, job.sampling), record
 
 
@@ -225,7 +227,7 @@ def _ask(
     watcher: Watcher,
 ) -> _Said:
     said, records = _Said(), {request.id: record for request, record in requests}
-    judge = _Judge(job)
+    judge = Judge(job)
     watcher.loading(candidate.name)
     completions: dict[str, Completion] = {}
     with open_engine(candidate.path) as engine:

@@ -7,6 +7,9 @@ become records of their own; what exports and preferences make of verdicts is in
 
 from __future__ import annotations
 
+import getpass
+import os
+import socket
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,6 +23,38 @@ from augtui.store.runs import ItemStatus
 
 Verdict = Literal["accepted", "edited", "rejected"]
 Order = Literal["uncertain", "input", "newest"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewer:
+    """Who judges, and in which session: what one takes back is one's own."""
+
+    name: str
+    session: str
+    """When and by which process it was begun."""
+
+    @classmethod
+    def here(cls, name: str | None = None) -> Reviewer:
+        """Return the person at this machine, in a session that begins now; `name` is how verdicts are signed."""
+        if not name:
+            try:
+                user = getpass.getuser()
+            except (OSError, KeyError):  # an account without a name
+                user = str(os.getuid())
+            name = f"{user}@{socket.gethostname()}"
+        return cls(db.storable(name), f"{db.now()} {os.getpid()} {os.urandom(3).hex()}")
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """A verdict that was taken back."""
+
+    item: int
+    reviewer: str | None
+    """None for verdicts from before they were signed."""
+    created_at: str
+    is_of_session: bool
+    """Whether it was given in the session that takes it back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +159,7 @@ def candidate(project: Project, item: int) -> Candidate | None:
     return Candidate(*rows[0]) if rows else None
 
 
-def accept(project: Project, items: Iterable[int]) -> int:
+def accept(project: Project, items: Iterable[int], *, by: Reviewer | None = None) -> int:
     """Accept the model's texts of items, in one transaction; return how many verdicts were noted.
 
     A text that the guard had refused becomes a record of its own: the person overrules the guard.
@@ -140,19 +175,19 @@ def accept(project: Project, items: Iterable[int]) -> int:
                 continue
             key, status, text = row
             child = None if status == "accepted" else _child(conn, item, key, text, None)
-            _note(conn, item, "accepted", judged=text, result=child)
+            _note(conn, item, "accepted", by, judged=text, result=child)
             noted += 1
     return noted
 
 
-def reject(project: Project, item: int, reason: str | None = None) -> None:
+def reject(project: Project, item: int, reason: str | None = None, *, by: Reviewer | None = None) -> None:
     """Reject the model's text of an item; `reason` is in the reviewer's words."""
     with project.write() as conn:
         _, text, _ = _judged(conn, item)
-        _note(conn, item, "rejected", judged=text, reason=reason or None)
+        _note(conn, item, "rejected", by, judged=text, reason=reason or None)
 
 
-def edit(project: Project, item: int, text: str) -> str:
+def edit(project: Project, item: int, text: str, *, by: Reviewer | None = None) -> str:
     """Put a better text in the model's place: a new record, child of what was edited; return its id.
 
     Raises StoreError for an empty text.
@@ -162,25 +197,32 @@ def edit(project: Project, item: int, text: str) -> str:
     with project.write() as conn:
         key, judged, response = _judged(conn, item)
         child = _child(conn, item, key, text, response)
-        _note(conn, item, "edited", text=text, judged=judged, result=child)
+        _note(conn, item, "edited", by, text=text, judged=judged, result=child)
         return str(conn.execute("SELECT id FROM records WHERE number = ?", (child,)).fetchone()[0])
 
 
-def undo(project: Project) -> int | None:
-    """Take the newest verdict back; return its item's number, None when there is nothing to take back.
+def undo(project: Project, by: Reviewer | None = None) -> Undone | None:
+    """Take the newest verdict of a reviewer back, None where there is none; without `by` whosever it is.
 
-    A record that an edit made stays unless it was made by this verdict alone.
+    Those of the session come first, then the reviewer's former ones, then those that nobody signed: never another
+    person's. A record that an edit made stays unless it was made by this verdict alone.
     """
     with project.write() as conn:
-        row = conn.execute("SELECT number, item, result FROM reviews ORDER BY number DESC LIMIT 1").fetchone()
+        row = conn.execute(
+            "SELECT number, item, result, reviewer, created_at, session IS ?2 FROM reviews"
+            " WHERE ?1 IS NULL OR reviewer IS NULL OR reviewer = ?1"
+            " ORDER BY CASE WHEN ?1 IS NULL THEN 0 WHEN session IS ?2 AND reviewer = ?1 THEN 0"
+            " WHEN reviewer = ?1 THEN 1 ELSE 2 END, number DESC LIMIT 1",
+            (None if by is None else by.name, None if by is None else by.session),
+        ).fetchone()
         if row is None:
             return None
-        number, item, result = row
+        number, item, result, reviewer, created_at, is_of_session = row
         conn.execute("DELETE FROM reviews WHERE number = ?", (number,))
         if result is not None and not _is_used(conn, result, item):
             conn.execute("DELETE FROM lineage WHERE child = ?", (result,))
             conn.execute("DELETE FROM records WHERE number = ?", (result,))
-        return int(item)
+        return Undone(int(item), reviewer, created_at, bool(is_of_session))
 
 
 def counts(project: Project) -> dict[Verdict, int]:
@@ -231,6 +273,7 @@ def _note(
     conn: sqlite3.Connection,
     item: int,
     verdict: Verdict,
+    by: Reviewer | None,
     *,
     text: str | None = None,
     judged: str | None = None,
@@ -238,7 +281,8 @@ def _note(
     result: int | None = None,
 ) -> None:
     conn.execute(
-        "INSERT INTO reviews(item, verdict, text, judged, reason, result, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO reviews(item, verdict, text, judged, reason, result, created_at, reviewer, session)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             item,
             verdict,
@@ -247,6 +291,8 @@ def _note(
             None if reason is None else db.storable(reason),
             result,
             db.now(),
+            None if by is None else by.name,
+            None if by is None else by.session,
         ),
     )
 

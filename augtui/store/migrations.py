@@ -221,7 +221,19 @@ def judged_texts(database: Database) -> None:
         database.conn.execute(f"ALTER TABLE reviews ADD COLUMN {column}")
 
 
-STEPS: list[Callable[[Database], None]] = [first_schema, imports_and_reviews, pipelines_and_stages, judged_texts]
+def commands_and_reviewers(database: Database) -> None:
+    """Let a run keep the command that began it, and a verdict say whose it is and in which session it was given."""
+    for table, column in (("runs", "command"), ("reviews", "reviewer"), ("reviews", "session")):
+        database.conn.execute(f"ALTER TABLE {table} ADD COLUMN {column} TEXT")
+
+
+STEPS: list[Callable[[Database], None]] = [
+    first_schema,
+    imports_and_reviews,
+    pipelines_and_stages,
+    judged_texts,
+    commands_and_reviewers,
+]
 """The steps in order; a file's `user_version` is the number of steps that it has had."""
 
 

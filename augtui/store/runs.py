@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from augtui.errors import StoreError
-from augtui.store import db, locks
+from augtui.errors import StoreError, UsageError
+from augtui.store import commanded, db, locks
 from augtui.store.projects import Project
 
 RunStatus = Literal["running", "interrupted", "finished", "failed"]
@@ -75,13 +75,17 @@ class RunRow:
     resumptions: int
     worker_pid: int | None
     """The living process that works on it; None when nobody does."""
+    command: commanded.Command | None = None
+    """The command that worked on it last; None for runs from before these were kept."""
 
 
 def begin(project: Project, plan: RunPlan) -> Run:
     """Create the run of the plan, or resume the one with its key, and lock it for this process.
 
     Raises StoreError when a living process works on it; a process that died, however hard, leaves it free.
+    Raises UsageError when another run is to be continued, and this would be a new one (`commanded.continuing`).
     """
+    command = commanded.current()
     try:
         lock = locks.acquire(project.path, plan.key)
     except locks.LockHeldError as error:
@@ -93,7 +97,9 @@ def begin(project: Project, plan: RunPlan) -> Run:
         ) from None
     try:
         with project.write() as conn:
-            return _begin(conn, plan, lock)
+            begun = _begin(conn, plan, lock, None if command is None else db.to_json(command.as_json()))
+        commanded.taken_up(plan.key)
+        return begun
     except BaseException:
         lock.release()
         raise
@@ -137,17 +143,18 @@ def counts(project: Project, run_id: int) -> dict[ItemStatus, int]:
     return found
 
 
-def _begin(conn: sqlite3.Connection, plan: RunPlan, lock: locks.FileLock) -> Run:
+def _begin(conn: sqlite3.Connection, plan: RunPlan, lock: locks.FileLock, command: str | None) -> Run:
     now = db.now()
     found = conn.execute("SELECT id, status, total FROM runs WHERE key = ?", (plan.key,)).fetchone()
     if found is not None:
         run_id, status, total = found
         conn.execute(
             "UPDATE runs SET status = 'running', resumptions = resumptions + 1, updated_at = ?,"
-            " finished_at = NULL WHERE id = ?",
-            (now, run_id),
+            " finished_at = NULL, command = COALESCE(?, command) WHERE id = ?",
+            (now, command, run_id),
         )
         return Run(run_id, plan.key, True, status, total, lock)
+    _refuse_another(conn, plan)
     if plan.template_hash is not None:
         conn.execute(
             "INSERT INTO templates(hash, name, paper_table, source) VALUES (?, ?, ?, ?) ON CONFLICT(hash) DO NOTHING",
@@ -167,7 +174,7 @@ def _begin(conn: sqlite3.Connection, plan: RunPlan, lock: locks.FileLock) -> Run
         )
     run_id = conn.execute(
         "INSERT INTO runs(key, task, source, template_hash, model_sha256, config, seed, status, created_at,"
-        " updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, 'running', ?, ?)",
+        " updated_at, command) VALUES (?, ?, ?, ?, ?, ?, ?, 'running', ?, ?, ?)",
         (
             plan.key,
             plan.task,
@@ -178,15 +185,32 @@ def _begin(conn: sqlite3.Connection, plan: RunPlan, lock: locks.FileLock) -> Run
             plan.seed,
             now,
             now,
+            command,
         ),
     ).lastrowid
     assert run_id is not None
     return Run(run_id, plan.key, False, None, None, lock)
 
 
+def _refuse_another(conn: sqlite3.Connection, plan: RunPlan) -> None:
+    """Raise UsageError where a run is to be continued and the plan is another one's, and say what is different."""
+    expected = commanded.expected()
+    if expected is None:
+        return
+    row = conn.execute("SELECT task, config FROM runs WHERE id = ?", (expected[0],)).fetchone()
+    before = {} if row is None else db.mapping(row[1])
+    now = db.mapping(db.to_json(dict(plan.config)))
+    names = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    what = f"{', '.join(names)}: not what it was" if names else f"the input {plan.source} is not what it was"
+    raise UsageError(
+        f"Run {expected[0]} cannot be continued: {what}.",
+        hint="Nothing was begun. Bring back what it had, or run the command anew: that is another run.",
+    )
+
+
 _SELECT = """
     SELECT id, key, task, source, template_hash, model_sha256, config, seed, status, total,
-           created_at, updated_at, finished_at, resumptions
+           created_at, updated_at, finished_at, resumptions, command
     FROM runs
 """
 
@@ -207,6 +231,7 @@ def _row(project: Project, row: tuple[Any, ...]) -> RunRow:
         updated,
         finished,
         resumed,
+        command,
     ) = row
     pid = locks.holder(project.path, key)
     if status == "running" and pid is None:
@@ -227,4 +252,5 @@ def _row(project: Project, row: tuple[Any, ...]) -> RunRow:
         finished,
         resumed,
         pid,
+        commanded.parsed(db.mapping(command)),
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import sqlite3
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -17,8 +20,7 @@ from textual.widget import Widget
 
 from augtui import locations
 from augtui.domain.visible import visible
-from augtui.errors import AugtuiError, UsageError
-from augtui.settings import Settings, load
+from augtui.errors import AugtuiError
 from augtui.store import pace, projects
 from augtui.store.listings import Filter
 from augtui.store.runs import RunRow
@@ -30,10 +32,20 @@ from augtui.tui.screens.dialogs import Choice, Prompt, Question, Reading
 from augtui.tui.screens.form import Form
 from augtui.tui.screens.help import Help
 from augtui.tui.screens.workbench import NAMES, Workbench
+from augtui.tui.stylesheet import ParsedOnce
 from augtui.tui.tasks import spawn
 from augtui.tui.text import assemble, duration, plain
 
+if TYPE_CHECKING:
+    from augtui.settings import Settings
+    from augtui.store.judging import Reviewer
+
 REMEMBERED_RUNS = 50
+LOAD_S = 0.02
+"""How long after the first paint the rest is loaded."""
+LOAD_EVERY_S = 0.5
+COLLECT = (20_000, 20, 50)
+"""When garbage is looked for (`gc.set_threshold`): looking at every object takes as long as painting a screen."""
 
 
 def _screen(name: str) -> Screen[None]:
@@ -65,19 +77,34 @@ class Workshop(App[int]):
     ENABLE_COMMAND_PALETTE = True
 
     def __init__(
-        self, catalogue: Catalogue, *, project: str | None = None, screen: str | None = None, settings: Settings
+        self,
+        catalogue: Catalogue,
+        *,
+        project: str | None = None,
+        screen: str | None = None,
+        settings: Settings | Callable[[], Settings],
+        keys: Mapping[str, str] | None = None,
     ) -> None:
-        """Open a project (the settings' one where None) on a screen (home where None)."""
+        """Open a project (the settings' one where None) on a screen (home where None).
+
+        `settings` may be what loads them, once the first screen is painted, if project and `keys` are given.
+        """
         super().__init__()
         self.catalogue = catalogue
-        self.settings = settings
+        self._settings = settings
+        self._keys = keys
+        self.fault: AugtuiError | None = None
+        """Why the app could not stay open."""
         self.first_screen = screen or "home"
         self.jobs = Jobs(catalogue, self._ended, self._begun)
         self.preferences = preferences.read()
-        self._path = projects.locate(project or settings.project)
+        self._path = projects.locate(project or self.settings.project)
         self.reader = Reader(self._path)
         for theme in themes.THEMES:
             self.register_theme(theme)
+        wanted = str(self.preferences.get("theme", themes.DEFAULT))
+        self.set_reactive(Workshop.theme, wanted if wanted in self.available_themes else themes.DEFAULT)
+        self.stylesheet = ParsedOnce(variables=self.get_css_variables())
 
     @property
     def project_name(self) -> str:
@@ -90,12 +117,60 @@ class Workshop(App[int]):
         inside = self._path.parent == locations.projects() and projects.NAME.fullmatch(self.project_name)
         return self.project_name if inside else str(self._path)
 
+    @property
+    def settings(self) -> Settings:
+        """Return the settings; raises UsageError where they cannot be read."""
+        if callable(self._settings):
+            self._settings = self._settings()
+        return self._settings
+
+    @cached_property
+    def reviewer(self) -> Reviewer:
+        """Return who judges in this session."""
+        from augtui.store.judging import Reviewer
+
+        return Reviewer.here(self.settings.reviewer)
+
     def on_mount(self) -> None:
-        """Show the first screen."""
-        wanted = str(self.preferences.get("theme", themes.DEFAULT))
-        self.theme = wanted if wanted in self.available_themes else themes.DEFAULT
-        self.set_keymap(self.settings.keys)
+        """Show the first screen, and load what it can do without."""
+        self.set_keymap({**(self.settings.keys if self._keys is None else self._keys)})
         self.switch_mode(self.first_screen)
+        self.call_after_refresh(self.set_timer, LOAD_S, self._load)
+
+    def _load(self) -> None:
+        # What is there by now stays: collecting garbage need not look at it again.
+        gc.freeze()
+        gc.set_threshold(*COLLECT)
+        gc.enable()
+        spawn(self, self._load_rest, group="load")
+
+    async def _load_rest(self) -> None:
+        def load() -> None:
+            _ = self.settings, self.catalogue.commands
+
+        try:
+            await asyncio.to_thread(load)
+        except AugtuiError as error:
+            self.fault = error
+            self.exit(error.exit_code)
+            return
+        gc.freeze()
+        await self._clean()
+        # Screens that were never seen are loaded while nobody waits for them.
+        for name, _ in NAMES:
+            await asyncio.sleep(LOAD_EVERY_S)
+            await asyncio.to_thread(import_module, f"augtui.tui.screens.{name}")
+        gc.freeze()
+
+    async def _clean(self) -> None:
+        """Remove the files of records that no run needs any more."""
+        begun = [word for words in self.preferences.get("runs", {}).values() for word in words]
+        with suppress(AugtuiError, sqlite3.Error, OSError):
+            await self.reader.slow.ask(selection.clean, begun)
+
+    def delay_update(self, delay: float = 0.001) -> None:
+        """Paint a screen that is gone to as soon as it is laid out: Textual would wait for 50 ms."""
+        super().delay_update(min(delay, 0.001))
 
     def state(self) -> Content:
         """Return what goes on, in a few words for the line of screens."""
@@ -198,10 +273,22 @@ class Workshop(App[int]):
         if await self.offer(command, values, estimate=estimate) is not None:
             self.action_show("batch")
 
+    async def try_out(self, record_id: str) -> None:
+        """Go to the place to try models out, with a record's instruction as the prompt."""
+        from augtui.store import dataset
+        from augtui.tui.screens.models import Models
+
+        found = await self.reader.quick.ask(dataset.get, record_id)
+        if found is None:
+            return
+        await self.switch_mode("models")
+        if isinstance(self.screen, Models):
+            self.screen.take(found)
+
     def take_up(self, run: RunRow) -> None:
         """Go on with an interrupted run: by the command that this app began it with, or by its own settings."""
         resume = self.catalogue.get("runs resume")
-        if resume is not None:
+        if resume is not None and run.command is not None and run.command.is_ours:
             argument = resume.parameters[0].name
             values: dict[str, str | bool | None] = {argument: str(run.id), "project": self.project_argument}
             self.launch(resume.arguments(values), run.task)
@@ -328,9 +415,34 @@ class Workshop(App[int]):
             del known[old]
         preferences.write(self.preferences)
 
+    def _show_comparison(self) -> None:
+        from augtui.pipelines import versus
+        from augtui.tui.screens.versus import Versus
+
+        newest = next(versus.saved(), None)
+        if newest is not None:
+            self.push_screen(Versus(newest))
+
+    def tell_desktop(self, job: Job) -> None:
+        """Tell whoever looks at another window that a job has ended, unless that is not wanted."""
+        wanted = self.settings.notify
+        # A terminal that says nothing of the focus counts as looked at.
+        if wanted == "never" or job.status == "stopped" or (wanted == "auto" and self.app_focus):
+            return
+        from augtui.tui import desktop
+
+        text = f"{job.title} {job.status}. {_outcome(job) if job.status == 'finished' else ''}"
+        desktop.tell("augtui", text.strip(), self._write_to_terminal)
+
+    def _write_to_terminal(self, sequence: str) -> None:
+        if self._driver is not None:
+            self._driver.write(sequence)
+            self._driver.flush()
+
     def _ended(self, job: Job) -> None:
         """Tell that a job has ended, and what to do next."""
         self.bell()
+        self.tell_desktop(job)
         if job.status == "finished":
             self.notify(_outcome(job), title=f"{job.title} finished", markup=False)
         elif job.status == "failed":
@@ -340,7 +452,9 @@ class Workshop(App[int]):
             for screen in stack:
                 if isinstance(screen, Workbench):
                     screen.refresh_body()
-        if job.output and job.code == 0 and not job.summary:
+        if job.title == "compare" and job.status == "finished":
+            self._show_comparison()
+        elif job.output and job.code == 0 and not job.summary:
             self.push_screen(Reading(job.title, plain("\n".join(job.output))))
 
 
@@ -350,13 +464,3 @@ def _outcome(job: Job) -> str:
         return "Done."
     kept = f", {counts['kept_original']:,} kept as they were" if counts.get("kept_original") else ""
     return f"{counts.get('accepted', 0):,} accepted{kept}, {counts.get('failed', 0):,} failed. 3 reviews them."
-
-
-def run(catalogue: Catalogue, *, project: str | None = None, screen: str | None = None) -> int:
-    """Run the app until it is left; returns the exit code. Raises UsageError for an unknown screen or project name."""
-    if screen is not None and screen not in dict(NAMES):
-        raise UsageError(f"there is no screen {screen!r}", hint=f"One of: {', '.join(dict(NAMES))}")
-    settings = load(project=project)
-    app = Workshop(catalogue, project=settings.project, screen=screen, settings=settings)
-    code = app.run()
-    return app.return_code or int(code or 0)

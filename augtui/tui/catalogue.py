@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 Kind = Literal["text", "integer", "number", "path", "flag", "choice"]
@@ -74,14 +75,20 @@ class Command:
         return words + (["--", *positional] if any(word.startswith("-") for word in positional) else positional)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Catalogue:
     """All commands, and how a process that runs one is started."""
 
-    commands: tuple[Command, ...]
+    source: Sequence[Command] | Callable[[], Sequence[Command]]
+    """The commands, or what describes them: the app paints its first screen before it loads the command line."""
     program: tuple[str, ...]
     """The words before the command's: an interpreter and a module."""
     environment: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def commands(self) -> tuple[Command, ...]:
+        """Return the commands, described when they are first asked for."""
+        return tuple(self.source() if callable(self.source) else self.source)
 
     def get(self, name: str) -> Command | None:
         """Return a command by its words, None where there is none."""

@@ -32,6 +32,8 @@ SPEEDS = 120
 OUTPUT = 2_000
 """Lines of a job's own output that are kept."""
 CLOSE_LIMIT_S = 4.0
+PATIENCE = 5
+"""How much nicer than the app a job is: with every core at work on answers, a key still gets one at once."""
 PATIENT: Mapping[int, str] = {0: "finished", 4: "finished", 130: "stopped"}
 """Exit codes and how a job with them ended; all others failed."""
 
@@ -303,6 +305,7 @@ class Jobs:
                     start_new_session=True,
                     limit=LINE_BYTES,
                 )
+            _be_patient(job.process.pid)
             assert job.process.stdout is not None
             while line := await job.process.stdout.readline():
                 known = job.run
@@ -334,3 +337,12 @@ class Jobs:
             with suppress(ConnectionError, RuntimeError):
                 job.process.stdin.write(f"{word}\n".encode())
         job.version += 1
+
+
+def _be_patient(pid: int) -> None:
+    """Let a job and what it will start go behind the app in the line for the processor."""
+    with suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, pid, min(19, os.getpriority(os.PRIO_PROCESS, 0) + PATIENCE))
+    # A session is a group of its own for Linux' autogroup, which shares the processor among groups.
+    with suppress(OSError):
+        Path(f"/proc/{pid}/autogroup").write_text(f"{PATIENCE}\n")

@@ -31,11 +31,17 @@ class Lane:
         self._project: Project | None = None
         self._searches = searches
         self._busy = False
+        self._closed = False
         self.attached = False
         """Whether the search index is at hand."""
 
     async def ask(self, question: Callable[Concatenate[Project, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return what `question(project, …)` returns, computed in the lane's thread; raises what it raises."""
+        """Return what `question(project, …)` returns, computed in the lane's thread; raises what it raises.
+
+        Whoever asks a lane that was closed, since another project was opened or the app is left, is cancelled.
+        """
+        if self._closed:
+            raise asyncio.CancelledError
 
         def answer() -> T:
             self._busy = True
@@ -54,6 +60,7 @@ class Lane:
 
     def close(self) -> None:
         """Close the connection, and end the thread without waiting for it."""
+        self._closed = True
         self.interrupt()
         with suppress(RuntimeError):
             self._pool.submit(self._close)

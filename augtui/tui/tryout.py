@@ -20,6 +20,7 @@ from augtui.errors import AugtuiError
 from augtui.models import catalog
 from augtui.models.catalog import Model
 from augtui.pipelines.jobs import job_for
+from augtui.pipelines.keeping import Answer
 from augtui.pipelines.steps import MODEL_TASKS, step_for
 from augtui.settings import Settings
 from augtui.store.items import PendingItem
@@ -41,6 +42,8 @@ class Sample:
     """Why it would be rejected; None where it is good, or not finished."""
     tokens: int = 0
     seconds: float = 0.0
+    answer: Answer | None = None
+    """All that it came from, once it is finished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,10 @@ class Question:
     prompt: str
     samples: int
     seed: int
+    """Grows with each time that the same is asked once more."""
+    record_id: str | None = None
+    """The project's record that the prompt is, None for a prompt that was typed."""
+    response: str | None = None
 
 
 @dataclass(slots=True)
@@ -103,8 +110,9 @@ class Tryout:
     def _answer(self, model: Model, engine: Engine, question: Question) -> None:
         job = job_for(MODEL_TASKS[question.task], self.settings, model, samples=question.samples)
         step = step_for(job)
-        record = Record(question.prompt)
-        item = PendingItem(0, "", record.id, question.prompt, None, 0, 0, None, None, {})
+        record = Record(question.prompt, question.response)
+        record_id = question.record_id or record.id
+        item = PendingItem(0, "", record_id, question.prompt, question.response, 0, 0, None, None, {})
         _ = engine.model
         if not self._questions.empty():
             return
@@ -114,7 +122,7 @@ class Tryout:
             Request(
                 f"{number}:{n}",
                 messages,
-                job.attempt_seed(record.id, n, question.seed),
+                job.attempt_seed(record_id, n, question.seed),
                 job.sampling,
                 stream=True,
             )
@@ -140,7 +148,11 @@ class Tryout:
                     text = step.whole(item, event.text)
                     parsed = job.task.parse(text, event.finish_reason)
                     fault = str(parsed) if isinstance(parsed, Unparsed) else step.fault(item, parsed)
-                    samples[place] = Sample(text, True, fault, event.completion_tokens, event.duration_s)
+                    answer = Answer(
+                        job, record, question.record_id, place, requests[place].seed, text, event.finish_reason,
+                        event.prompt_tokens, event.completion_tokens, event.duration_s,
+                    )  # fmt: skip
+                    samples[place] = Sample(text, True, fault, event.completion_tokens, event.duration_s, answer)
                 else:
                     samples[place] = Sample("", True, f"{event.code}: {event.detail}")
             self.samples = tuple(samples)

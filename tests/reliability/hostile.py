@@ -17,6 +17,7 @@ import pty
 import random
 import re
 import select
+import shlex
 import signal
 import struct
 import subprocess
@@ -30,18 +31,24 @@ from typing import Any
 
 from augtui.domain.records import Record
 from augtui.errors import StoreError
+from augtui.models import catalog
+from augtui.pipelines import versus
 from augtui.store import items, projects, runs
 from augtui.store.dataset import GeneratedRecord
 from augtui.store.items import Attempt, PlannedItem, Settled
 from augtui.store.runs import RunPlan
+from tests.reliability import hostile_commands
 
 MARK = "QZ7"
 """Stands inside every payload, just behind what a terminal would obey."""
 SIZE = (120, 40)
+COMMAND_LIMIT_S = 120.0
+COMMAND_TEXTS = 2000
 HIDDEN = "\u202e\u2066\u200b\u2028\ufeff"
 
 BEGINNINGS = (
-    "\x1b]52;c;{m}\x07", "\x1b]0;{m}\x07", "\x1b]8;;http://{m}\x1b\\", "\x1b[31m{m}", "\x1b[2J{m}", "\x1b[?1049l{m}",
+    "\x1b]52;c;{m}\x07", "\x1b]0;{m}\x07", "\x1b]8;;http://{m}\x1b\\", "\x1b[38;5;199m{m}", "\x1b[2J{m}",
+    "\x1b[?1049l{m}",
     "\x1b[6n{m}", "\x9b31m{m}", "\x9d52;c;{m}\x9c", "\x90q#0{m}\x9c", "\x1bPq#0;2;0;0;0{m}\x1b\\", "\x1b_G{m}\x1b\\",
     "\x1b^{m}\x1b\\", "\x1bX{m}\x1b\\", "\x1bc{m}", "\x08\x08{m}", "\r{m}", "\x00{m}", "\x7f{m}", "\x0e{m}\x0f",
     "\u202e{m}\u202c", "\u2066{m}\u2069", "\u200b{m}\u200d", "\ufeff{m}", "\U000e0041{m}", "\u2028{m}\u2029",
@@ -52,7 +59,9 @@ BEGINNINGS = (
 )  # fmt: skip
 
 OBEYED = (
-    re.compile(rb"\x1b[\]PX^_\[c][^\x1b\x07]{0,24}QZ7"),
+    re.compile(rb"\x1b[\]PX^_c][^\x1b\x07]{0,24}QZ7"),
+    # These alone are payloads': a colour of our own may stand right before a text.
+    re.compile(rb"\x1b\[(?:38;5;199m|2J|\?1049l|6n)?QZ7"),
     re.compile(rb"\xc2[\x80-\x9f]"),
     re.compile(rb"\xe2\x80[\xaa-\xae]|\xe2\x81[\xa6-\xa9]|\xe2\x80[\x8b\x8e\x8f\xa8\xa9]|\xef\xbb\xbf"),
     re.compile(rb"\x1b\](?:52|0|2|8);"),
@@ -183,18 +192,37 @@ def on_a_pty(path: Path, pages: int, environment: dict[str, str]) -> tuple[bytes
         terminal.close()
 
 
-def commands_on_a_pty(path: Path, environment: dict[str, str]) -> dict[str, tuple[bytes, int]]:
-    """Run the commands that show a project's texts; return what each wrote, and its exit code."""
-    outcomes = {}
-    for words in (["runs", "ls"], ["runs", "show", "1"], ["records"], ["records", "show", "1"], ["project", "ls"]):
-        terminal = Terminal([sys.executable, "-P", "-m", "augtui", *words, *(
-            [] if words[0] == "project" else ["--project", str(path)])], environment)  # fmt: skip
-        terminal.read(2.0, 60.0)
-        while terminal.process.poll() is None and len(terminal.output) < 1 << 24:
-            terminal.read(0.5, 10.0)
+def commands_on_a_pty(path: Path, texts: list[str], environment: dict[str, str]) -> dict[str, Any]:
+    """Run every command with hostile data; return what all wrote together, and what of it would have been obeyed."""
+    folder = path.parent.parent / "hostile"
+    folder.mkdir()
+    places = {**hostile_commands.prepare(folder, texts), "project": str(path)}
+    hostile_commands.register(folder / "model.gguf")
+    with projects.open_project(path) as project:
+        places["last"] = str(max(run.id for run in runs.list_runs(project)))
+        places["record"], places["made"] = (
+            project.read("SELECT id FROM records WHERE origin = ? ORDER BY number LIMIT 1", (origin,))[0][0]
+            for origin in ("imported", "generated")
+        )
+    places["model"] = str(catalog.resolve(catalog.DEFAULT).path)
+    control: dict[str, list[str]] = {}
+    codes: dict[str, list[int]] = {}
+    total, marks, tracebacks = 0, 0, []
+    for name, words in hostile_commands.visits(places):
+        terminal = Terminal(words, environment)
+        deadline = time.monotonic() + COMMAND_LIMIT_S
+        while terminal.process.poll() is None and len(terminal.output) < 1 << 24 and time.monotonic() < deadline:
+            terminal.read(0.5, 5.0)
+        terminal.read(0.3, 5.0)
         output = bytes(terminal.output)
-        outcomes[" ".join(words)] = (output, terminal.close())
-    return outcomes
+        total, marks = total + len(output), marks + output.count(MARK.encode())
+        if caught := found(output):
+            control[shlex.join(words[4:])] = [str(one) for one in caught[:5]]
+        if b"Traceback" in output or b"MarkupError" in output or b"That is a fault of augtui" in output:
+            tracebacks.append(f"{shlex.join(words[4:])}: {output[-300:]!r}")
+        codes.setdefault(name, []).append(terminal.close())
+    return {"commands": len(codes), "command_bytes": total, "command_marks": marks, "command_control": control,
+            "command_faults": tracebacks, "command_codes": codes}  # fmt: skip
 
 
 def in_every_widget(texts: list[str]) -> tuple[int, list[str]]:
@@ -213,6 +241,7 @@ async def _in_every_widget(texts: list[str]) -> tuple[int, list[str]]:
     from augtui.tui.screens.filters import Filters
     from augtui.tui.screens.form import Form
     from augtui.tui.screens.models import Listed, _about
+    from augtui.tui.screens.versus import Versus
     from augtui.tui.text import assemble, line, plain
     from augtui.tui.tryout import Sample, Tryout
     from augtui.tui.widgets.records import RecordsTable
@@ -263,6 +292,18 @@ async def _in_every_widget(texts: list[str]) -> tuple[int, list[str]]:
             models._tryout.version += 1
             await pilot.pause(0.25)
             look("models")
+            app.action_show("training")
+            await pilot.pause(0.1)
+            checkpoint = Path(os.environ["AUGTUI_HOME"]) / f"checkpoint {place} \x1b]0;{MARK}\x07[red]"
+            checkpoint.mkdir(exist_ok=True)
+            events = [{"event": part[0], "step": step, "loss": 1 / step, "lr": part[1]} for step in range(1, 5)]
+            (checkpoint / "events.jsonl").write_text("".join(json.dumps(one) + "\n" for one in events))
+            app.preferences["checkpoints"] = [str(checkpoint)]
+            training: Any = app.screen
+            training._events = None
+            training.refresh_body()
+            await pilot.pause(0.1)
+            look("training")
             app.action_show("home")
             await pilot.pause(0.1)
             app.complain(StoreError(part[0], hint=part[-1]), part[1][:40])
@@ -277,6 +318,7 @@ async def _in_every_widget(texts: list[str]) -> tuple[int, list[str]]:
                 Reading("reading", plain("\n".join(text[:500] for text in part))),
                 Form(refine, {"file": part[3 % len(part)], "model": part[0]}, defaults={"seed": part[1][:50]}),
                 Filters(Filter(part[0]), [text[:60] for text in part], [(text[:20], 1) for text in part], []),
+                Versus(_comparison(part)),
             ]
             for dialog in dialogs:
                 app.push_screen(dialog)
@@ -288,7 +330,27 @@ async def _in_every_widget(texts: list[str]) -> tuple[int, list[str]]:
     return screens, wrong
 
 
-def campaign(count: int, pages: int) -> dict[str, Any]:
+def _comparison(texts: list[str]) -> Path:
+    """Write a comparison of models in which every word is a payload."""
+    rate = {"share": 0.5, "interval_95": [0.1, 0.9], "hits": 1, "cases": 2}
+    side = {"name": texts[0], "answers": 1, "failed": 0, "accepted": rate, "parsed": rate, "mean_words": 1.0,
+            "mean_words_kept": 1.0, "mean_tokens": 1.0, "tokens_per_second": 1.0}  # fmt: skip
+    pairs = [
+        {"prompt": text, "sample": 0, "before": {"text": text, "outcome": text, "reason": text, "tokens": 1, "words": 1,
+         "words_kept": None}, "after": {"text": texts[0], "outcome": "accepted", "reason": text, "tokens": 1,
+         "words": 1, "words_kept": 0.5}}
+        for text in texts
+    ]  # fmt: skip
+    path = Path(os.environ["AUGTUI_HOME"]) / "comparisons" / "1.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({"format": 1, "task": texts[1], "seed": 1, "guard": texts[2], "created_at": texts[3],
+                                "before": side, "after": side, "lost": 0, "won": 0, "p_value": 1.0, "same": 0,
+                                "rouge_l": 0.0, "pairs": pairs}))  # fmt: skip
+    versus.markdown(versus.read(path))
+    return path
+
+
+def campaign(count: int, pages: int, *, commands: bool = True) -> dict[str, Any]:
     """Run everything; return the figures."""
     texts = list(payloads(count))
     result: dict[str, Any] = {"payloads": count}
@@ -301,8 +363,9 @@ def campaign(count: int, pages: int) -> dict[str, Any]:
         output, alive = on_a_pty(path, pages, environment)
         result |= {"app_bytes": len(output), "app_marks": output.count(MARK.encode()), "app_alive": alive,
                    "app_control": [str(one) for one in found(output)[:5]]}  # fmt: skip
-        for name, (written, code) in commands_on_a_pty(path, environment).items():
-            result[name] = {"bytes": len(written), "code": code, "control": [str(one) for one in found(written)[:5]]}
+        if commands:
+            print(json.dumps(result), file=sys.stderr, flush=True)
+            result |= commands_on_a_pty(path, texts[:COMMAND_TEXTS], environment)
         screens, wrong = in_every_widget(texts)
         result |= {"widget_screens": screens, "widget_control": wrong[:5]}
     return result

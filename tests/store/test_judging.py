@@ -9,6 +9,7 @@ from augtui.errors import StoreError
 from augtui.store import items, judging, lineage, reviews, runs
 from augtui.store.dataset import GeneratedRecord
 from augtui.store.items import Attempt, PlannedItem, Settled
+from augtui.store.judging import Reviewer
 from augtui.store.projects import Project
 from augtui.store.runs import RunPlan
 
@@ -55,7 +56,8 @@ def test_every_verdict_can_be_taken_back(settled: Project) -> None:
     assert judging.counts(settled) == {"accepted": 1, "edited": 1, "rejected": 1}
     assert judging.candidates(settled) == []
     assert judging.candidates(settled, reviewed=True) == [3, 2, 1]
-    assert [judging.undo(settled) for _ in range(5)] == [1, 2, 3, 1, None]
+    undone = [judging.undo(settled) for _ in range(5)]
+    assert [None if one is None else one.item for one in undone] == [1, 2, 3, 1, None]
     assert counts(settled) == before
     assert settled.integrity() == []
 
@@ -80,3 +82,24 @@ def test_what_cannot_be_judged(settled: Project) -> None:
     with pytest.raises(StoreError, match="no result"):
         judging.reject(settled, 99)
     assert judging.reasons(settled) == [("engine died", 1), ("number lost", 1)]
+
+
+def test_one_takes_back_ones_own_verdicts_and_nobody_elses(settled: Project) -> None:
+    ann, later, bob = Reviewer("ann@desk", "1"), Reviewer("ann@desk", "2"), Reviewer("bob@desk", "1")
+    judging.accept(settled, [1])
+    judging.accept(settled, [2], by=ann)
+    judging.edit(settled, 1, "one, better", by=later)
+    judging.reject(settled, 3, "dull", by=bob)
+    judging.reject(settled, 2, by=ann)
+    # First what this session said, then what the same person said before, then what nobody signed.
+    undone = [judging.undo(settled, later) for _ in range(5)]
+    assert [(one.item, one.reviewer, one.is_of_session) for one in undone if one is not None] == [
+        (1, "ann@desk", True), (2, "ann@desk", False), (2, "ann@desk", False), (1, None, False),
+    ]  # fmt: skip
+    assert undone[-1] is None and judging.counts(settled) == {"accepted": 0, "edited": 0, "rejected": 1}
+    assert judging.undo(settled, bob) is not None and judging.undo(settled) is None
+
+
+def test_a_reviewer_is_the_account_at_its_machine_unless_named() -> None:
+    assert Reviewer.here("Ann").name == "Ann" and "@" in Reviewer.here().name
+    assert Reviewer.here().session != Reviewer.here().session

@@ -21,6 +21,7 @@ from augtui.store import db, items, projects, runs
 from augtui.store.dataset import GeneratedRecord
 from augtui.store.items import Attempt, PlannedItem, Settled
 from augtui.store.runs import RunPlan
+from augtui.tui import preferences
 from augtui.tui.app import Workshop
 from augtui.tui.jobs import Jobs
 
@@ -94,10 +95,9 @@ def workshop(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Workshop]:
     catalogue = describe(commands)
 
     def make(project: str = "demo", screen: str | None = None, theme: str | None = None) -> Workshop:
-        app = Workshop(catalogue, project=project, screen=screen, settings=load())
         if theme is not None:
-            app.preferences["theme"] = theme
-        return app
+            preferences.write({"theme": theme})
+        return Workshop(catalogue, project=project, screen=screen, settings=load())
 
     return make
 

@@ -33,7 +33,7 @@ class Terminal:
         self._pictures = pictures
         environment = {
             "AUGTUI_HOME": str(home / "augtui"), "PYTHONPATH": str(ROOT), "PS1": "$ ", "TERM": "tmux-256color",
-            "COLORTERM": "truecolor", "LANG": "C.UTF-8", "HOME": str(home),
+            "COLORTERM": "truecolor", "LANG": "C.UTF-8", "HOME": str(home), "HISTFILE": "/dev/null",
         }  # fmt: skip
         words = [f"{name}={value}" for name, value in environment.items()]
         self._tmux("-f", "/dev/null", "new-session", "-d", "-x", str(COLUMNS), "-y", str(LINES), "-c", str(home),
@@ -71,7 +71,7 @@ class Terminal:
 
         time.sleep(0.5)
         console = Console(record=True, width=COLUMNS, file=io.StringIO())
-        console.print(Text.from_ansi(self._tmux("capture-pane", "-p", "-e").rstrip()))
+        console.print(Text.from_ansi(self._tmux("capture-pane", "-p", "-e", "-N").rstrip("\n")))
         console.save_svg(str(self._pictures / f"{name}.svg"), title="augtui")
 
     def app(self) -> int:
@@ -100,6 +100,9 @@ def session(home: Path, pictures: Path | None = None, say: Callable[[str], None]
         terminal.keys("Enter")
         terminal.until(r"Batch: refine · run 1")
         terminal.until(r"32/32(?s:.*)finished|finished(?s:.*)32/32")
+        if pictures is not None:
+            terminal.until("refine finished")
+            terminal.until(r"\A(?!(?s:.*)refine finished)")  # the toast has come and gone
         terminal.picture("app-batch")
         say("the example is refined")
         terminal.keys("3")
@@ -123,7 +126,8 @@ def session(home: Path, pictures: Path | None = None, say: Callable[[str], None]
         terminal.keys("6")
         terminal.until("Nothing was trained")
         terminal.keys("1")
-        terminal.until(r"Records \d+")
+        terminal.until(r"Records [1-9]\d*")
+        terminal.until(r"✓ Refine +32")
         terminal.picture("app-home")
 
         many = home / "many.txt"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from augtui.tui.catalogue import Catalogue
-from augtui.tui.jobs import Job, Jobs
+from augtui.tui.jobs import PATIENCE, Job, Jobs
 
 FAKE = (sys.executable, str(Path(__file__).with_name("fake_command.py")))
 
@@ -34,6 +35,9 @@ def test_jobs_run_one_after_the_other_and_rest_and_end_when_told() -> None:
         await until(lambda: first.done >= 3)
         assert first.status == "running" and first.speed == 100.0 and first.eta_s() is not None
         assert first.latest[-1]["text"] == f"text {first.done}"
+        assert first.process is not None
+        own = os.getpriority(os.PRIO_PROCESS, 0)
+        assert os.getpriority(os.PRIO_PROCESS, first.process.pid) == min(19, own + PATIENCE)
         jobs.pause(first)
         await until(lambda: first.status == "paused")
         rested = first.done

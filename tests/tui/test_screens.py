@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -14,13 +15,16 @@ from textual.binding import Binding
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList, Static, TextArea
 
-from augtui.store import projects
+from augtui.store import commanded, projects, runs
 from augtui.tui.app import Workshop
+from augtui.tui.jobs import Job
 from augtui.tui.screens.dialogs import Choice, Prompt, Question, Reading
 from augtui.tui.screens.filters import Filters
 from augtui.tui.screens.form import Form
 from augtui.tui.screens.help import Help
 from augtui.tui.screens.looks import Looks
+from augtui.tui.screens.versus import Versus
+from augtui.tui.widgets.keys import KeyLine
 from augtui.tui.widgets.records import RecordsTable
 from tests.tui.conftest import HOSTILE, settle
 from tests.tui.test_jobs import FAKE, until
@@ -71,7 +75,10 @@ def test_home_lists_finds_filters_and_tells_where_a_record_came_from(workshop: M
         await pilot.press("f")
         await settle(pilot)
         assert isinstance(app.screen, Filters)
-        app.screen.query_one("#state").value = "failed"  # type: ignore[attr-defined]
+        app.screen.choose("task", "expand")
+        await pilot.press(*["down"] * 4, "space")
+        assert app.screen.chosen == {"state": "failed", "task": "expand", "language": None, "run": None}
+        app.screen.choose("task", None)
         await pilot.press("ctrl+s")
         await settle(pilot)
         assert 0 < table.total < 5
@@ -314,6 +321,35 @@ def test_the_users_editor(workshop: Make, project_file: Path, monkeypatch: pytes
     assert read(project_file, "SELECT text FROM reviews")[0][0].endswith(" And more.")
 
 
+def test_a_record_is_tried_out_and_a_sample_becomes_its_child(workshop: Make, project_file: Path) -> None:
+    app = workshop()
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        await settle(pilot)
+        row = app.screen.query_one(RecordsTable).row
+        assert row is not None
+        await pilot.press("t")
+        await settle(pilot)
+        models: Any = app.screen
+        prompt = models.query_one("#prompt", Input)
+        assert app.current_mode == "models" and prompt.value == row.instruction and prompt.has_focus
+        assert "of a record" in str(models.query_one("#tryout").border_subtitle)
+        await pilot.press("enter", "minus", "minus")
+        await until(lambda: bool(models._tryout) and bool(models._tryout.samples), 30)
+        await until(lambda: all(one.is_done for one in models._tryout.samples), 120)
+        await pilot.pause(0.2)
+        await pilot.press("w")
+        await settle(pilot)
+        child = read(project_file, "SELECT p.id, c.instruction FROM lineage l JOIN records p ON p.number = l.parent"
+                     " JOIN records c ON c.number = l.child ORDER BY l.item DESC LIMIT 1")  # fmt: skip
+        assert child[0][0] == row.id and child[0][1].strip() == models._tryout.samples[0].answer.text.strip()
+        prompt.value += " please"
+        await pilot.pause()
+        assert "of a record" not in str(models.query_one("#tryout").border_subtitle)
+
+    drive(app, steps)
+
+
 def test_models_are_listed_told_of_and_tried_out(workshop: Make, project_file: Path) -> None:
     app = workshop(screen="models")
 
@@ -330,6 +366,12 @@ def test_models_are_listed_told_of_and_tried_out(workshop: Make, project_file: P
         await pilot.pause(0.2)
         await pilot.press("y")
         assert app.clipboard == models._tryout.samples[0].text
+        before = read(project_file, "SELECT COUNT(*) FROM records")[0][0]
+        await pilot.press("w")
+        await settle(pilot)
+        # The prompt, and what was made of it.
+        assert read(project_file, "SELECT COUNT(*) FROM records")[0][0] == before + 2
+        assert read(project_file, "SELECT source FROM runs ORDER BY id DESC LIMIT 1") == [("try-out",)]
         await pilot.press("o")
         await pilot.pause()
         assert isinstance(app.screen, Choice)
@@ -380,6 +422,149 @@ def test_training_follows_a_trainer(workshop: Make, project_file: Path, tmp_path
         assert "python -m quantize" in shown(app, "#line")
 
     drive(app, steps)
+
+
+@pytest.mark.parametrize("kept", ["with the run", "by the app", "nowhere"])
+def test_an_interrupted_run_is_continued_as_it_was_begun(workshop: Make, project_file: Path, kept: str) -> None:
+    """By its number where it knows its command, else by what the app remembers, else by a form of its settings."""
+    words = ["expand", "--file", "prompts.txt"]
+    with projects.open_project(project_file) as project:
+        (run,) = [one for one in runs.list_runs(project) if one.status == "interrupted"]
+        if kept == "with the run":
+            command = json.dumps(commanded.Command(tuple(words), str(project_file.parent), {}).as_json())
+            with project.write() as conn:
+                conn.execute("UPDATE runs SET command = ? WHERE id = ?", (command, run.id))
+    app = workshop()
+    if kept == "by the app":
+        app.preferences["runs"] = {f"{project_file}#{run.id}": words}
+    launched: list[list[str]] = []
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        app.launch = lambda arguments, title, **_: launched.append(arguments)  # type: ignore[assignment]
+        await settle(pilot)
+        await pilot.press("c")
+        await settle(pilot)
+        if kept == "nowhere":
+            assert isinstance(app.screen, Form) and "augtui expand --file prompts.txt" in shown(app, "#line")
+
+    drive(app, steps)
+    resumed = ["runs", "resume", "--project", "demo", str(run.id)]
+    assert launched == {"with the run": [resumed], "by the app": [words], "nowhere": []}[kept]
+
+
+def test_the_mouse_goes_to_screens_records_and_keys(workshop: Make, project_file: Path) -> None:
+    app = workshop()
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        await settle(pilot)
+        table = app.screen.query_one(RecordsTable)
+        await pilot.click(RecordsTable, offset=(20, 5))
+        await pilot.pause()
+        assert table.cursor == 4
+        await pilot.click(RecordsTable, offset=(20, 0))  # the header is no record
+        assert table.cursor == 4
+        await pilot.click(RecordsTable, offset=(20, 7), times=2)
+        await settle(pilot)
+        assert isinstance(app.screen, Reading) and table.cursor == 6
+        await pilot.click(KeyLine, offset=(1, 0))  # esc Close
+        await pilot.pause(0.2)
+        assert not isinstance(app.screen, Reading)
+        for name, title in (("review", "3 Review"), ("plots", "5 Plots"), ("home", "1 Home")):
+            line = str(app.screen.query_one("#tabs", Static).render())
+            await pilot.click("#tabs", offset=(line.index(title) + 2, 0))
+            await settle(pilot)
+            assert app.current_mode == name
+        # The line of keys: what is shown is what is pressed.
+        keys = app.screen.query_one(KeyLine)
+        shown_keys = keys.render_line(0).text
+        await pilot.click(KeyLine, offset=(shown_keys.index("Filter"), 0))
+        await settle(pilot)
+        assert isinstance(app.screen, Filters)
+        await pilot.click("#reset")
+        await settle(pilot)
+        assert not isinstance(app.screen, Filters)
+        await pilot.click(KeyLine, offset=(app.screen.query_one(KeyLine).render_line(0).text.index("Import"), 0))
+        await settle(pilot)
+        assert isinstance(app.screen, Form)
+        await pilot.click("#cancel")
+        await pilot.pause(0.1)
+        assert not isinstance(app.screen, Form)
+
+    drive(app, steps)
+
+
+def test_keys_that_hold_everywhere_are_shown_on_a_narrow_screen(workshop: Make, project_file: Path) -> None:
+    app = workshop(screen="models")
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        await settle(pilot)
+        shown_keys = app.screen.query_one(KeyLine).render_line(0)
+        assert shown_keys.cell_length == 60 and "Try out" in shown_keys.text and "F1 Help" in shown_keys.text
+
+    drive(app, steps, size=(60, 24))
+
+
+def test_a_comparison_is_read_filtered_and_exported(
+    workshop: Make, project_file: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = comparison(home)
+    app = workshop(screen="training")
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        await pilot.press("v")
+        await settle(pilot)
+        assert isinstance(app.screen, Choice)
+        await pilot.press("enter")
+        await settle(pilot)
+        assert isinstance(app.screen, Form) and "augtui compare default" in shown(app, "#line")
+        await pilot.press("escape", "v")
+        await settle(pilot)
+        await pilot.press("down", "enter")
+        await settle(pilot)
+        assert isinstance(app.screen, Versus)
+        assert app.screen.query_one("#pairs", OptionList).option_count == 2
+        assert "lost 0 · won 1" in shown(app, "#versus-figures")
+        assert "␛]52" in shown(app, "#versus-after") and "number lost: 3" in shown(app, "#versus-before")
+        await pilot.press("f")
+        assert app.screen.query_one("#pairs", OptionList).option_count == 1
+        await pilot.press("e")
+        await pilot.pause()
+        assert (tmp_path / f"{path.stem}.md").exists() and (tmp_path / f"{path.stem}.json").exists()
+        await pilot.press("escape")
+        # One that has just been made is shown at once.
+        app._ended(Job(1, ["compare"], "compare", status="finished", code=0, ended=1.0))
+        await settle(pilot)
+        assert isinstance(app.screen, Versus)
+
+    drive(app, steps)
+
+
+def comparison(home: Path) -> Path:
+    """Write a comparison of two models, with hostile text."""
+    accepted = {"share": 0.5, "interval_95": [0.1, 0.9], "hits": 1, "cases": 2}
+    side = {
+        "name": "default", "sha256": "", "style": "auto", "temperature": 0.0, "answers": 2, "failed": 0,
+        "accepted": accepted, "parsed": accepted, "mean_words": 6.5, "mean_words_kept": 0.9, "mean_tokens": 12.0,
+        "tokens_per_second": 100.0, "reasons": {},
+    }  # fmt: skip
+    said = {"outcome": "accepted", "reason": None, "tokens": 9, "seconds": 0.1, "words": 5, "words_kept": 1.0}
+    pairs = [
+        {"prompt": "list 3 facts", "sample": 0,
+         "before": {**said, "text": "List facts.", "outcome": "rejected", "reason": "number lost: 3"},
+         "after": {**said, "text": f"List 3 facts. {HOSTILE}"}},
+        {"prompt": "explain tcp", "sample": 0, "before": {**said, "text": "Same."}, "after": {**said, "text": "Same."}},
+    ]  # fmt: skip
+    path = home / "comparisons" / "20260101000000000-refine-default-mine.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        json.dumps(
+            {"format": 1, "task": "refine", "seed": 42, "samples": 1, "guard": "strict", "created_at": "2026-01-01",
+             "before": side, "after": {**side, "name": f"mine {HOSTILE}"}, "lost": 0, "won": 1, "p_value": 1.0,
+             "same": 1, "rouge_l": 0.8, "pairs": pairs}
+        )
+    )  # fmt: skip
+    return path
 
 
 def test_another_project_and_the_palette(workshop: Make, project_file: Path, home: Path) -> None:

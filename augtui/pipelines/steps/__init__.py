@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from augtui.domain.annotation import CHECK, CLASSIFY, RESPOND, TRANSLATE
+from augtui.domain.records import Record
 from augtui.domain.tasks import EXPAND, PAIRS, REFINE
 from augtui.pipelines.job import Job
 from augtui.pipelines.steps.base import AnyStep
@@ -15,6 +16,7 @@ from augtui.pipelines.steps.pairs import Pairs
 from augtui.pipelines.steps.refine import Refine
 from augtui.pipelines.steps.respond import Respond
 from augtui.pipelines.steps.translate import Translate
+from augtui.store.items import PendingItem
 
 MODEL_TASKS = {task.name: task for task in (REFINE, EXPAND, PAIRS, RESPOND, TRANSLATE, CHECK, CLASSIFY)}
 """Every task that a model is asked to do, by name."""
@@ -28,6 +30,11 @@ _STEPS: dict[str, Callable[[Job, Siblings], AnyStep]] = {
     CHECK.name: lambda job, siblings: Judge(job),
     CLASSIFY.name: lambda job, siblings: Classify(job),
 }
+
+
+def item_of(record: Record, key: str = "") -> PendingItem:
+    """Return a record as an item of no run, for what asks a model about it outside of a project."""
+    return PendingItem(0, key, record.id, record.instruction, record.response, 0, 0, None, None, {})
 
 
 def step_for(job: Job, siblings: Siblings = lambda record_id: []) -> AnyStep:

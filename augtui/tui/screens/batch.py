@@ -240,7 +240,7 @@ def figures(job: Job) -> Content:
         ],
         [
             ("decode ", "$foreground-muted"),
-            f"{job.speed:,.0f} tok/s ",
+            f"{job.summary.get('tokens_per_second', job.speed):,.0f} tok/s ",
             (sparkline(job.speeds, 40), "$primary"),
         ],
     ]

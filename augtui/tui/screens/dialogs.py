@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import ClassVar, Generic, TypeVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Button, Footer, Input, OptionList, Static
+from textual.widgets import Button, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from augtui.domain.visible import visible
+from augtui.tui.widgets.keys import KeyLine
 
 T = TypeVar("T")
 
@@ -22,6 +24,10 @@ class Dialog(ModalScreen[T | None], Generic[T]):
     """A box over the screen; Escape leaves it without an answer."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Close", id="dialog.close")]
+
+    def on_screen_resume(self, event: events.ScreenResume) -> None:
+        """Match no rule twice: a dialog has just been made."""
+        event.refresh_styles = False
 
     def action_leave(self) -> None:
         """Leave without an answer."""
@@ -49,7 +55,7 @@ class Question(Dialog[bool]):
             with Horizontal(classes="buttons"):
                 yield Button(Content(self._yes), id="yes", variant="primary", compact=True)
                 yield Button(Content(self._no), id="no", compact=True)
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyLine()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """Answer."""
@@ -73,7 +79,7 @@ class Choice(Dialog[str]):
         with Vertical(classes="dialog") as box:
             box.border_title = Content(self._title)
             yield OptionList(*self._listed(), markup=False, compact=True)
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyLine()
 
     def _listed(self) -> Iterable[Option]:
         # Positions name the options: ids may be any text.
@@ -106,7 +112,7 @@ class Prompt(Dialog[str]):
             if self._text:
                 yield Static(self._text, markup=False)
             yield Input(visible(self._value), placeholder=self._placeholder, compact=True)
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyLine()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Answer."""
@@ -132,7 +138,7 @@ class Reading(Dialog[None]):
             box.border_title = Content(self._title)
             with VerticalScroll():
                 yield Static(self._text, markup=False)
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """Let the arrow keys scroll."""

@@ -10,12 +10,13 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widget import Widget
-from textual.widgets import Button, Checkbox, Footer, Input, Select, Static
+from textual.widgets import Button, Checkbox, Input, Select, Static
 
 from augtui.domain.visible import visible
 from augtui.tui.catalogue import Command, Parameter, shown
 from augtui.tui.screens.dialogs import Dialog
 from augtui.tui.text import assemble
+from augtui.tui.widgets.keys import KeyLine
 
 FIRST = ("file", "model", "samples", "limit", "guard", "style", "slots", "temperature", "seed", "output")
 """Fields that come first, where a command has them."""
@@ -69,7 +70,7 @@ class Form(Dialog[list[str]]):
             with Horizontal(classes="buttons"):
                 yield Button("Start", id="start", variant="primary", compact=True)
                 yield Button("Cancel", id="cancel", compact=True)
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyLine()
 
     def _field(self, parameter: Parameter) -> ComposeResult:
         name = parameter.name.replace("_", " ")

@@ -9,9 +9,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen, Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from augtui.tui.text import assemble
+from augtui.tui.widgets.keys import KeyLine
 
 
 class Help(ModalScreen[None]):
@@ -25,7 +26,7 @@ class Help(ModalScreen[None]):
             box.border_title = "Keys"
             with VerticalScroll():
                 yield Static(id="keys", markup=False)
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         """List what the screen below offers now."""

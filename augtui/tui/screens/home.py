@@ -54,6 +54,7 @@ class Home(Workbench):
         Binding("c", "resume", "Continue run", id="home.continue"),
         Binding("i", "command('import')", "Import", id="home.import"),
         Binding("e", "command('export')", "Export", id="home.export"),
+        Binding("t", "try", "Try out", show=False, id="home.try"),
         Binding("y", "copy", "Copy", show=False, id="home.copy"),
         Binding("tab", "app.focus_next", "Next part", show=False, id="home.next"),
         Binding("x", "example", "Example", id="home.example"),
@@ -72,6 +73,8 @@ class Home(Workbench):
         self._listed = 0.0
         self._listing_s = 0.0
         self._interrupted: list[tuple[RunRow, int]] = []
+        self._languages: list[tuple[str, int]] = []
+        self._runs: list[RunRow] = []
         self._search: Timer | None = None
         self._detail: Timer | None = None
         self._steps: list[str] = []
@@ -113,9 +116,9 @@ class Home(Workbench):
         self._look()
 
     def refresh_body(self) -> None:
-        """Look at the project at once."""
+        """Look at the project at once, also where another screen is seen: a job has ended, or this one is gone to."""
         self._counted = 0.0
-        self._look()
+        spawn(self, self._look_at, group="look")
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -136,7 +139,9 @@ class Home(Workbench):
                 return
             began = time.monotonic()
             self._counts = await reader.slow.ask(listings.step_counts)
+            self._runs = await reader.slow.ask(runs.list_runs)
             self._interrupted = await reader.slow.ask(_interrupted)
+            self._languages = await reader.slow.ask(listings.languages)
             self._counted = time.monotonic()
             self._counting_s = self._counted - began
             self._show_steps()
@@ -312,7 +317,7 @@ class Home(Workbench):
             return bool(self._interrupted)
         if action == "example":
             return self._empty
-        if action in ("find", "filter", "copy") or parameters == ("export",):
+        if action in ("find", "filter", "copy", "try") or parameters == ("export",):
             return not self._empty
         return True
 
@@ -356,10 +361,8 @@ class Home(Workbench):
         spawn(self, self._choose_filter)
 
     async def _choose_filter(self) -> None:
-        reader = self.workshop.reader
-        languages = await reader.slow.ask(listings.languages)
-        known = await reader.slow.ask(runs.list_runs)
-        chosen = await self.app.push_screen_wait(Filters(self._filter, sorted(self._counts), languages, known))
+        offered = Filters(self._filter, sorted(self._counts), self._languages, self._runs)
+        chosen = await self.app.push_screen_wait(offered)
         if chosen is not None and chosen != self._filter:
             self._filter = chosen
             self._list(keep_place=False)
@@ -382,6 +385,12 @@ class Home(Workbench):
         row = self.query_one(RecordsTable).row
         if row is not None:
             spawn(self, partial(self._copy, row))
+
+    def action_try(self) -> None:
+        """Try a model out on the record under the cursor."""
+        row = self.query_one(RecordsTable).row
+        if row is not None:
+            spawn(self, partial(self.workshop.try_out, row.id))
 
     async def _copy(self, row: RecordRow) -> None:
         found = await self.workshop.reader.quick.ask(dataset.get, row.id)

@@ -17,11 +17,14 @@ from textual.timer import Timer
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from augtui.domain.visible import excerpt, visible
+from augtui.domain.visible import excerpt, restored, visible
 from augtui.engines.machine import free_bytes
 from augtui.errors import AugtuiError
 from augtui.models import catalog, family, fits, registry
+from augtui.pipelines import keeping
+from augtui.pipelines.keeping import Answer
 from augtui.pipelines.steps import MODEL_TASKS
+from augtui.store.dataset import StoredRecord
 from augtui.tui.screens.dialogs import Choice, Reading
 from augtui.tui.screens.workbench import Workbench
 from augtui.tui.tasks import spawn
@@ -80,6 +83,7 @@ class Models(Workbench):
         Binding("plus", "samples(1)", "More samples", show=False, key_display="+", id="models.more"),
         Binding("minus", "samples(-1)", "Fewer samples", show=False, key_display="-", id="models.fewer"),
         Binding("n", "again", "Again", id="models.again"),
+        Binding("w", "keep", "Write", id="models.keep"),
         Binding("y", "copy", "Copy answer", id="models.copy"),
         Binding("i", "facts", "All facts", show=False, id="models.facts"),
     ]
@@ -94,6 +98,8 @@ class Models(Workbench):
         self._count = 3
         self._seed = 0
         self._prompt = ""
+        self._came: StoredRecord | None = None
+        """The record that the prompt came from."""
         self._tryout: Tryout | None = None
         self._drawn = -1
 
@@ -190,9 +196,28 @@ class Models(Workbench):
         """Write a prompt."""
         self.query_one("#prompt").focus()
 
+    def take(self, record: StoredRecord) -> None:
+        """Put a record's instruction into the prompt."""
+        self._came = record
+        prompt = self.query_one("#prompt", Input)
+        prompt.value = visible(record.instruction)
+        prompt.focus()
+        prompt.cursor_position = 0
+        self.query_one("#answers", OptionList).clear_options()
+        self._title()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Say whether the prompt still is the record's."""
+        self._title()
+
+    @property
+    def _is_records(self) -> bool:
+        """Say whether the prompt is a record's, unchanged."""
+        return self._came is not None and self.query_one("#prompt", Input).value == visible(self._came.instruction)
+
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Ask the model."""
-        self._prompt = event.value
+        self._prompt = event.value if self._came is None else restored(event.value, self._came.instruction)
         self._seed = 0
         self._ask()
         self.query_one("#answers").focus()
@@ -212,7 +237,9 @@ class Models(Workbench):
             return
         if self._tryout is None:
             self._tryout = Tryout(self.workshop.settings)
-        self._tryout.ask(Question(model.name, self._asked, self._prompt, self._count, self._seed))
+        came = self._came if self._is_records else None
+        record_id, response = (None, None) if came is None else (came.id, came.response)
+        self._tryout.ask(Question(model.name, self._asked, self._prompt, self._count, self._seed, record_id, response))
 
     def action_samples(self, by: int) -> None:
         """Ask for more or fewer answers."""
@@ -229,6 +256,23 @@ class Models(Workbench):
         if chosen is not None:
             self._asked = chosen
             self._title()
+
+    def action_keep(self) -> None:
+        """Write the answer under the cursor into the project, as a child of the record that was asked about."""
+        place = self.query_one("#answers", OptionList).highlighted or 0
+        if self._tryout is not None and place < len(self._tryout.samples):
+            answer = self._tryout.samples[place].answer
+            if answer is None:
+                self.notify("This answer is not finished.", severity="warning", markup=False)
+            else:
+                spawn(self, partial(self._keep, answer))
+
+    async def _keep(self, answer: Answer) -> None:
+        number = await self.workshop.reader.hands.ask(keeping.keep, answer, self.workshop.reviewer)
+        whose = (
+            "a child of the record that was asked about" if answer.record_id else "made from the prompt, a new record"
+        )
+        self.notify(f"Record {number:,}: {whose}. 1 shows it with its origin.", title="Written", markup=False)
 
     def action_copy(self) -> None:
         """Copy the answer under the cursor."""
@@ -263,7 +307,7 @@ class Models(Workbench):
         name = "" if model is None else excerpt(model.name, 30)
         box = self.query_one("#tryout")
         box.border_title = Content(f"Try out: {self._asked} · {name}" if name else f"Try out: {self._asked}")
-        box.border_subtitle = Content(f"{self._count} samples")
+        box.border_subtitle = Content(f"{self._count} samples{' · of a record' if self._is_records else ''}")
 
     def _draw(self) -> None:
         tryout = self._tryout

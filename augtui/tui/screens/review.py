@@ -73,6 +73,7 @@ class Review(Workbench):
         Binding("k,left", "step(-1)", "Back", show=False, id="review.back"),
         Binding("E", "editor", "Edit in $EDITOR", show=False, id="review.editor"),
         Binding("A", "accept_all", "Accept all", show=False, id="review.accept_all"),
+        Binding("t", "try", "Try out", show=False, id="review.try"),
         Binding("y", "copy", "Copy result", show=False, id="review.copy"),
         Binding("ctrl+s", "save", "Save", id="review.save"),
         Binding("escape", "cancel", "Cancel edit", id="review.cancel"),
@@ -226,7 +227,8 @@ class Review(Workbench):
         """Offer what makes sense now: while a text is edited, only to save or to leave it."""
         if action in ("save", "cancel"):
             return self._editing
-        own = {"accept", "edit", "reject", "skip", "view", "step", "editor", "copy", "undo", "filter", "accept_all"}
+        own = {"accept", "edit", "reject", "skip", "view", "step", "editor", "copy", "try"}
+        own |= {"undo", "filter", "accept_all"}
         if self._editing and (action in own or action == "show"):
             return False
         if action in own - {"undo", "filter"}:
@@ -235,7 +237,8 @@ class Review(Workbench):
 
     def action_accept(self) -> None:
         """Accept the result."""
-        spawn(self, partial(self._judge, reviews_accept))
+        by = self.workshop.reviewer
+        spawn(self, partial(self._judge, lambda project, item: judging.accept(project, [item], by=by)))
 
     def action_reject(self) -> None:
         """Reject the result, with a reason if one likes."""
@@ -248,7 +251,8 @@ class Review(Workbench):
             Prompt("Reject", Content("Why? Enter without a word rejects without a reason."), placeholder=hint)
         )
         if reason is not None:
-            await self._judge(lambda project, item: judging.reject(project, item, reason.strip() or None))
+            by = self.workshop.reviewer
+            await self._judge(lambda project, item: judging.reject(project, item, reason.strip() or None, by=by))
 
     async def _judge(self, verdict: object) -> None:
         async with self._judging:
@@ -270,7 +274,7 @@ class Review(Workbench):
             spawn(self, self._show)
 
     def action_undo(self) -> None:
-        """Take the newest verdict back and show its result."""
+        """Take one's newest verdict back and show its result."""
         spawn(self, self._undo)
 
     async def _undo(self) -> None:
@@ -280,11 +284,16 @@ class Review(Workbench):
                 self.notify(f"Took back the pruning of {taken.count:,} records.", markup=False)
                 await self._load()
                 return
-            item = await self.workshop.reader.hands.ask(judging.undo)
-            if item is None:
-                self.notify("There is no verdict to take back.", markup=False)
+            undone = await self.workshop.reader.hands.ask(judging.undo, self.workshop.reviewer)
+            if undone is None:
+                self.notify("There is no verdict of yours to take back.", markup=False)
                 return
-            self._done = max(0, self._done - 1)
+            item = undone.item
+            if undone.is_of_session:
+                self._done = max(0, self._done - 1)
+            else:
+                whose = "Nobody signed that verdict" if undone.reviewer is None else "Of an earlier session of yours"
+                self.notify(f"{whose}: {visible(undone.created_at[:16])}.", markup=False)
             if item in self._items:
                 self._place = self._items.index(item)
             else:
@@ -308,6 +317,11 @@ class Review(Workbench):
             self.app.copy_to_clipboard(self._shown.text or "")
             self.notify("Copied the result.", markup=False)
 
+    def action_try(self) -> None:
+        """Try a model out on the original."""
+        if self._shown is not None:
+            spawn(self, partial(self.workshop.try_out, self._shown.record_id))
+
     def action_accept_all(self) -> None:
         """Accept everything that is listed, after a question."""
         spawn(self, self._accept_all)
@@ -318,7 +332,7 @@ class Review(Workbench):
             [f"Accept all {len(items):,} results that are listed ({self._wanted})? ", "Each can be taken back with u."]
         )
         if await self.app.push_screen_wait(Question("Accept all", text, yes=f"Accept {len(items):,}", no="Cancel")):
-            count = await self.workshop.reader.hands.ask(judging.accept, items)
+            count = await self.workshop.reader.hands.ask(judging.accept, items, by=self.workshop.reviewer)
             self._done += count
             self.notify(f"{count:,} accepted. u takes them back one by one.", markup=False)
             await self._load()
@@ -352,7 +366,8 @@ class Review(Workbench):
         if text == (one.text or ""):
             self.notify("Nothing was changed.", markup=False)
             return
-        spawn(self, partial(self._judge, lambda project, item: judging.edit(project, item, text)))
+        by = self.workshop.reviewer
+        spawn(self, partial(self._judge, lambda project, item: judging.edit(project, item, text, by=by)))
 
     def action_cancel(self) -> None:
         """Leave the editor without saving."""
@@ -429,11 +444,6 @@ class Review(Workbench):
         if chosen is not None:
             self._wanted = choices[int(chosen)]
             await self._load()
-
-
-def reviews_accept(project: Project, item: int) -> int:
-    """Accept one result."""
-    return judging.accept(project, [item])
 
 
 def _offers(project: Project) -> tuple[list[RunRow], list[tuple[str, int]]]:

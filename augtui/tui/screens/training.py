@@ -17,11 +17,14 @@ from textual.widgets.option_list import Option
 from textual_plotext import PlotextPlot
 
 from augtui.domain.visible import excerpt, visible
-from augtui.models import checksums, registry
+from augtui.models import catalog, checksums, registry
+from augtui.pipelines import versus
 from augtui.tui import preferences
 from augtui.tui.catalogue import Command
 from augtui.tui.jobs import Job
+from augtui.tui.screens.dialogs import Choice
 from augtui.tui.screens.form import Form
+from augtui.tui.screens.versus import Versus
 from augtui.tui.screens.workbench import Workbench
 from augtui.tui.tasks import spawn
 from augtui.tui.text import assemble, duration
@@ -40,6 +43,7 @@ class Training(Workbench):
         Binding("r", "run", "Start", id="training.run"),
         Binding("x", "stop", "Stop", id="training.stop"),
         Binding("g", "quantize", "Quantize", id="training.quantize"),
+        Binding("v", "versus", "Compare", id="training.versus"),
         Binding("w", "curve", "Loss or rate", id="training.curve"),
         Binding("l", "app.log", "Log", id="training.log"),
     ]
@@ -50,7 +54,8 @@ class Training(Workbench):
         self._events: Events | None = None
         self._shows_rate = False
         self._folders: list[Path] = []
-        self._registered: set[int] = set()
+        self._made: str | None = None
+        """The model that was made here last."""
 
     def body(self) -> ComposeResult:
         """Put programs and checkpoints beside the curve."""
@@ -125,7 +130,10 @@ class Training(Workbench):
         sha256 = await asyncio.to_thread(checksums.sha256, path)
         name = given.get("name") or path.stem
         pulled = registry.made_here(name, given.get("type", "Q8_0"), path, sha256)
-        self.notify(f"{visible(pulled.key)} is among the models now; 4 tries it out.", markup=False)
+        self._made = pulled.key
+        self.notify(
+            f"{visible(pulled.key)} is among the models now; 4 tries it out, v compares it with another.", markup=False
+        )
 
     def action_quantize(self) -> None:
         """Offer to quantize the checkpoint under the cursor."""
@@ -135,6 +143,24 @@ class Training(Workbench):
             folder = self._folders[place]
             values |= {"checkpoint": str(folder), "output": str(folder.with_name(f"{folder.name}-q8_0.gguf"))}
         spawn(self, partial(self._offer, QUANTIZE, values))
+
+    def action_versus(self) -> None:
+        """Compare two models on the same prompts, or look at a comparison that was made."""
+        spawn(self, self._versus)
+
+    async def _versus(self) -> None:
+        known = list(versus.saved())[:50]
+        chosen: str | None = "new"
+        if known:
+            options = [("new", "compare two models"), *((str(path), excerpt(path.stem, 62)) for path in known)]
+            chosen = await self.app.push_screen_wait(Choice("Comparisons", options))
+        if chosen == "new":
+            command = self.workshop.catalogue.get("compare")
+            if command is not None:
+                values = {"before": catalog.DEFAULT, "after": self._made or ""}
+                await self.workshop.offer(command, values, start=self._made is not None)
+        elif chosen is not None:
+            await self.app.push_screen(Versus(Path(chosen)))
 
     def action_stop(self) -> None:
         """End the trainer; its last checkpoint stays."""

@@ -8,10 +8,11 @@ from textual import events
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from augtui.domain.visible import excerpt
 from augtui.tui.text import assemble
+from augtui.tui.widgets.keys import KeyLine
 
 if TYPE_CHECKING:
     from augtui.tui.app import Workshop
@@ -30,10 +31,14 @@ NAMES: tuple[tuple[str, str], ...] = (
 class Tabs(Static):
     """The line of screens; a click goes to one."""
 
+    _line: Content | None = None
+    _places: list[tuple[int, str]]
+    """Where each screen's name ends."""
+
     def show(self, current: str, project: str, state: Content) -> None:
         """Show the screens, and to the right the project and what goes on in it."""
         pieces: list[tuple[str, str]] = [(" ", "")]
-        self._places: list[tuple[int, str]] = []
+        self._places = []
         at = 1
         for number, (name, title) in enumerate(NAMES, start=1):
             is_current = name == current
@@ -48,7 +53,10 @@ class Tabs(Static):
         room = max(8, self.size.width - tabs.cell_length - state.cell_length - 4)
         right = assemble([(excerpt(project, room), "bold"), "  " if state else "", state, " "])
         gap = max(1, self.size.width - tabs.cell_length - right.cell_length)
-        self.update(assemble([tabs, " " * gap, right]))
+        line = assemble([tabs, " " * gap, right])
+        if line != self._line:
+            self._line = line
+            self.update(line)
 
     def on_click(self, event: events.Click) -> None:
         """Go to the screen that was clicked."""
@@ -74,7 +82,7 @@ class Workbench(Screen[None]):
         """Put the body between the line of screens and the keys."""
         yield Tabs(id="tabs", markup=False)
         yield from self.body()
-        yield Footer(show_command_palette=False, compact=True)
+        yield KeyLine()
 
     def body(self) -> ComposeResult:
         """Yield the widgets of the screen."""
@@ -85,8 +93,10 @@ class Workbench(Screen[None]):
         self.set_interval(0.5, self.show_state)
         self.call_after_refresh(self.show_state)
 
-    def on_screen_resume(self) -> None:
+    def on_screen_resume(self, event: events.ScreenResume) -> None:
         """Tell what is going on as soon as the screen is seen."""
+        # A new theme is noticed by switching; matching every rule anew takes longer than painting.
+        event.refresh_styles = False
         self.show_state()
         self.refresh_body()
 

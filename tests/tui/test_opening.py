@@ -1,0 +1,65 @@
+"""What the first paint needs, and what is left for later."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from augtui.cli import start
+from augtui.settings import load
+from augtui.tui.opening import Glance, glance
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        'project = "mine"\nseed = 3\n',
+        'project = "mine"\n[keys]\n"records.down" = "ctrl+f"\n',
+    ],
+)
+def test_a_glance_sees_what_the_settings_say(text: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "config.toml").write_text(text)
+    seen = glance()
+    assert seen is not None and (seen.project, seen.keys) == (load().project, load().keys)
+    monkeypatch.setenv("augtui_project" if os.name == "posix" else "AUGTUI_PROJECT", "from-variable")
+    assert glance() == Glance("from-variable", seen.keys) and load().project == "from-variable"
+    assert glance("flag") == Glance("flag", seen.keys)
+
+
+@pytest.mark.parametrize("text", ["project = 3\n", "keys = 1\n", '[keys]\n"a" = 3\n', "not toml", b"\xff\xfe"])
+def test_what_is_not_plain_is_left_to_the_settings(text: str | bytes, home: Path) -> None:
+    (home / "config.toml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert glance() is None
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], {}),
+        (["--project", "x", "--screen=review"], {"project": "x", "screen": "review"}),
+        (["-p", "x"], {"project": "x"}),
+        (["--project"], None),
+        (["--project", "--screen"], None),
+        (["--help"], None),
+        (["ls"], None),
+        (["--offline"], None),
+        (["-p=x"], None),
+    ],
+)
+def test_the_app_is_opened_where_nothing_else_is_asked_for(words: list[str], expected: dict[str, str] | None) -> None:
+    assert start.app_options(words) == expected
+
+
+def test_the_first_screen_loads_neither_the_command_line_nor_the_settings() -> None:
+    heavy = ("typer", "pydantic", "sqlite_utils", "numpy", "plotext", "jinja2", "augtui.cli.main", "rapidfuzz")
+    program = (
+        "import sys, augtui.cli.start, augtui.tui.opening, augtui.tui.app, augtui.tui.screens.home;"
+        f" print(*sorted(set({heavy!r}) & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
