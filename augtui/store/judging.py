@@ -19,6 +19,7 @@ from augtui.errors import StoreError
 from augtui.store import db
 from augtui.store.dataset import GeneratedRecord, insert_generated
 from augtui.store.projects import Project
+from augtui.store.pruning import MARK as PRUNED
 from augtui.store.runs import ItemStatus
 
 Verdict = Literal["accepted", "edited", "rejected"]
@@ -205,15 +206,15 @@ def undo(project: Project, by: Reviewer | None = None) -> Undone | None:
     """Take the newest verdict of a reviewer back, None where there is none; without `by` whosever it is.
 
     Those of the session come first, then the reviewer's former ones, then those that nobody signed: never another
-    person's. A record that an edit made stays unless it was made by this verdict alone.
+    person's, nor a part of a pruning. A record that an edit made stays unless it was made by this verdict alone.
     """
     with project.write() as conn:
         row = conn.execute(
             "SELECT number, item, result, reviewer, created_at, session IS ?2 FROM reviews"
-            " WHERE ?1 IS NULL OR reviewer IS NULL OR reviewer = ?1"
+            " WHERE (?1 IS NULL OR reviewer IS NULL OR reviewer = ?1) AND coalesce(reason, '') NOT LIKE ?3 || '%'"
             " ORDER BY CASE WHEN ?1 IS NULL THEN 0 WHEN session IS ?2 AND reviewer = ?1 THEN 0"
             " WHEN reviewer = ?1 THEN 1 ELSE 2 END, number DESC LIMIT 1",
-            (None if by is None else by.name, None if by is None else by.session),
+            (None if by is None else by.name, None if by is None else by.session, PRUNED),
         ).fetchone()
         if row is None:
             return None

@@ -64,7 +64,9 @@ def test_only_the_last_verdict_takes_a_pruning_with_it(demo: Project) -> None:
     item = judging.candidates(demo)[0]
     judging.accept(demo, [item])
     assert pruning.undo(demo, only_last=True) is None
-    assert judging.undo(demo) == item
+    undone = judging.undo(demo)
+    assert undone is not None and undone.item == item
+    assert judging.undo(demo) is None, "a pruning goes back whole, not record by record"
     taken = pruning.undo(demo, only_last=True)
     assert taken is not None and taken.count == 2
 
