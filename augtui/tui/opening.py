@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import gc
 import os
+import select
+import signal
+import sys
+import threading
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -72,11 +76,30 @@ def run(
     if seen is None:
         settings = _load(project)
         seen = Glance(settings.project, settings.keys)
+    _watch_terminal()
     app = Workshop(Catalogue(commands, program), project=seen.project, screen=screen, settings=settings, keys=seen.keys)
     code = app.run()
     if app.fault is not None:
         raise app.fault
     return app.return_code or int(code or 0)
+
+
+def _watch_terminal() -> None:
+    """End this process when its terminal is gone, wherever no signal says so.
+
+    A terminal that is closed sends SIGHUP to what it began; it does not reach an app in a session of its own, whose
+    writes then wait for ever. What was decided is in the project, and jobs stop in good order when their stdin ends.
+    """
+    if not hasattr(select, "poll"):  # Windows
+        return
+    poll = select.poll()
+    poll.register(sys.stdin.fileno(), 0)
+
+    def wait() -> None:
+        poll.poll()  # of no event but a hang-up, an error or a closed descriptor
+        os._exit(128 + signal.SIGHUP)
+
+    threading.Thread(target=wait, name="terminal", daemon=True).start()
 
 
 def _load(project: str | None) -> Settings:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import pty
+import select
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -63,3 +66,20 @@ def test_the_first_screen_loads_neither_the_command_line_nor_the_settings() -> N
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX")
+def test_the_app_ends_when_its_terminal_is_gone_without_a_signal(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "AUGTUI_HOME": str(tmp_path), "TERM": "xterm-256color"}
+    command = [sys.executable, "-P", "-m", "augtui"]
+    app = subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True
+    )  # fmt: skip
+    os.close(theirs)
+    try:
+        assert select.select([ours], [], [], 30)[0], "it painted nothing"
+        os.close(ours)
+        assert app.wait(15) == 128 + signal.SIGHUP
+    finally:
+        app.kill()
