@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from augtui.errors import InputError, ModelError, UsageError
-from augtui.models import cache, dataset_files
+from augtui.models import cache, dataset_files, offline
 from augtui.models.download import STALL_S, Event, MissingError, Note, See
 
 PREFIX: Final = "hf:"
@@ -93,7 +93,7 @@ def files(
 ) -> list[HubFile]:
     """Return the files of a data set, downloaded unless they are in the cache; `see` hears how far that has come.
 
-    The train split is taken unless another one is named; HF_HOME, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE count.
+    The train split is taken unless another one is named; HF_HOME, HF_ENDPOINT, HF_TOKEN and offline mode count.
     A download without a byte for `stall_s` seconds is ended and begun where it stopped, a few times. Without a network
     what is in the cache is used. Raises InputError: no such data set, no permission, no files; and DownloadError, or
     OutputError where the cache cannot be written: what came stays, and the same call goes on from there.
@@ -101,7 +101,7 @@ def files(
     from huggingface_hub import HfApi, constants
 
     wanted = parse(name)
-    if constants.HF_HUB_OFFLINE:
+    if constants.HF_HUB_OFFLINE or offline.hub():
         return _from_cache(wanted, None)
     try:
         timeout = float(constants.HF_HUB_ETAG_TIMEOUT)
@@ -209,7 +209,7 @@ def _from_cache(wanted: Wanted, cause: BaseException | None) -> list[HubFile]:
     from huggingface_hub import get_cached_repo_tree
     from huggingface_hub.errors import CachedRepoTreeNotFoundError, LocalEntryNotFoundError
 
-    why = "HF_HUB_OFFLINE is set" if cause is None else f"the Hub cannot be reached ({_one_line(cause)})"
+    why = "offline mode is on" if cause is None else f"the Hub cannot be reached ({_one_line(cause)})"
     try:
         tree = get_cached_repo_tree(wanted.repo, repo_type="dataset", revision=wanted.revision)
         names = [file.path for file in tree]

@@ -129,9 +129,10 @@ def test_offline_nobody_is_asked_and_half_a_download_counts_for_nothing(hub: Fak
     hub.fail(*[Fault("stall", at=20_000, seconds=300)] * 20)
     assert augtui_import(AUGTUI_STALL="0.3").returncode == ExitCode.USAGE
     before = len(hub.served)
-    offline = augtui_import(HF_HUB_OFFLINE="1")
-    assert offline.returncode == ExitCode.USAGE
-    assert f"{REPO} is not in the cache, and HF_HUB_OFFLINE is set" in offline.stderr
+    for variable in ("HF_HUB_OFFLINE", "AUGTUI_OFFLINE"):
+        offline = augtui_import(**{variable: "1"})
+        assert offline.returncode == ExitCode.USAGE
+        assert f"{REPO} is not in the cache, and offline mode is on" in offline.stderr
     assert len(hub.served) == before
 
 
