@@ -223,7 +223,7 @@ def _from_cache(wanted: Wanted, cause: BaseException | None) -> list[HubFile]:
             return _from_cache(replace(wanted, revision=CONVERTED), cause)
     raise InputError(
         f"{wanted.repo}{f' {wanted.split}' if wanted.split else ''} is not in the cache, and {why}",
-        hint="Import it once while connected.",
+        hint=f"{offline.HINT} " * (cause is None) + "Import it once while connected.",
     )
 
 
