@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -206,7 +207,8 @@ def test_a_child_that_is_stopped_again_and_again_is_replaced(
     events: list[Event] = []
     while not any(isinstance(event, Restarted) for event in events):
         if engine.pid == child:
-            os.kill(child, signal.SIGSTOP)
+            with suppress(ProcessLookupError):  # it may just have been given up
+                os.kill(child, signal.SIGSTOP)
         events.extend(engine.poll(0.02))
     assert ended([*events, *collect(engine, 2)]) == {"a": "3", "b": "b"}
 
@@ -221,7 +223,8 @@ def test_a_child_that_is_killed_all_the_time_from_outside_loses_no_request(
     killed = 0
     while len(answers) < 40:
         answers |= ended(list(engine.poll(0.1)))
-        if engine.pid is not None and killed < 12:
+        # Something ends between two kills: what never gets that far is, rightly, suspected of being the cause.
+        if engine.pid is not None and killed < 12 and len(answers) >= killed:
             os.kill(engine.pid, signal.SIGKILL if killed % 2 else signal.SIGTERM)
             killed += 1
     assert set(answers.values()) == {"0.03"}

@@ -13,7 +13,6 @@ import llama_cpp as lib
 import numpy as np
 import pytest
 
-from augtui.domain.records import Record
 from augtui.domain.tasks import REFINE
 from augtui.domain.templates import Message
 from augtui.engines.base import (
@@ -38,7 +37,8 @@ GREEDY = Sampling(temperature=0, max_tokens=40)
 
 
 def prompt(text: str) -> tuple[Message, ...]:
-    return REFINE.render(Record(text), "specialised")
+    # As the default model is asked: with the kind of the prompt before it.
+    return REFINE.template("specialised", "hinted").render(kind="general", instruction=text)
 
 
 def loaded(path: Path, **options: object) -> Batcher:
@@ -207,7 +207,7 @@ def expected_score(engine: Batcher, tokens: list[int], first: int) -> list[float
 
 def test_a_score_is_the_likelihood_of_the_answer_with_and_without_its_instruction(default_model: Path) -> None:
     engine = loaded(default_model, deterministic=True)
-    question, answer = prompt("Write about bread."), "Write a detailed text about bread and its history."
+    question, answer = prompt("Write about bread."), "Write about bread. Be clear and precise."
     work: list[Work] = [ScoreRequest("a", question, answer), ScoreRequest("b", question, "Bread")]
     work += [ScoreRequest(f"c{n}", question, " ".join(WORDS[: n + 1])) for n in range(10)]
     work += [Request("d", question, 0, GREEDY)]
