@@ -188,3 +188,9 @@ def llama3_tokenizer(bpe_tokenizer: Callable[..., Any]) -> Any:
         tokenizer.train_from_iterator([*TRAINING_TEXT, "123 456 12345 7890"] * 20, trainer)
 
     return bpe_tokenizer(models.BPE(ignore_merges=True), train, pre="llama-bpe", begin="<|endoftext|>")
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What converts and compares goes offline for its process: here, for the time of a test."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
