@@ -3,7 +3,7 @@
 Names, rare words, numbers, links, code, quotations and attached texts become signs of one character, numbered in their
 order: `plan a trip to Kyōto for 2,500 €` is `plan a trip to Ⓐ for Ⓑ`. A model with a small vocabulary carries such a
 sign over where it would misspell the word, and does not have to write out a text that it only hands on.
-The technique is that of Wen et al. 2015, section 3.1 (https://aclanthology.org/D15-1199).
+The technique is that of language generation for dialogues (Wen et al. 2015, https://aclanthology.org/D15-1199).
 """
 
 from __future__ import annotations
@@ -163,9 +163,11 @@ class _Hider:
                     self._show(" ")
                 place = match.end()
                 continue
+            before = (len(self._parts), dict(self._spans), self._open, self._gap)
             if not self._take(kind, token, starts):
-                # No sign is left: the rest is one text.
-                self._show("")
+                # No sign is left: from this token on all is one text, also what of it was shown already.
+                shown, self._spans, self._open, self._gap = before
+                del self._parts[shown:]
                 rest = head[place:] + rest
                 break
             starts = token[-1] in '.?!:\n。！？："“' or (starts and token[-1] in "(['\"-*•")

@@ -69,6 +69,29 @@ def test_a_prompt_of_many_names_is_read_as_far_as_there_are_signs() -> None:
     assert short.restore(short.text) == prompt
 
 
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "的鹜" * 40,
+        " and ".join(f"(Zork{n})" for n in range(40)),
+        " or ".join(f'"Zork{n} is blue"' for n in range(40)),
+        " and ".join(f"Zork{n} (of Bork{n})" for n in range(40)),
+        "的 Zork " * 17 + "鹜的鹜的鹜 end",
+    ],
+)
+def test_where_signs_run_out_inside_of_a_token_nothing_is_said_twice(prompt: str) -> None:
+    short = delexicalise(prompt)
+    assert short.restore(short.text) == prompt
+    assert len(short.spans) <= MOST + 1
+
+
+@given(st.lists(st.sampled_from(("的鹜", "鹜", "(Zork)", '"a b c d"', "Zork", "Bork's", " ", "the", "!")), max_size=90))
+def test_however_many_are_hidden_the_prompt_comes_back(pieces: list[str]) -> None:
+    prompt = "".join(pieces)
+    short = delexicalise(prompt)
+    assert folded(short.restore(short.text)) == folded(prompt)
+
+
 def test_a_sign_of_nothing_is_told() -> None:
     assert strange_sign("Write of Ⓐ", "Write of Ⓐ.") is None
     assert strange_sign("Write of it", "Write of Ⓑ.") == "Ⓑ"
