@@ -210,10 +210,12 @@ class TerminalDisplay(Display):
 @contextmanager
 def display_for(task: str, *, to_file: bool, json: bool, quiet: bool) -> Iterator[Display]:
     """Choose the display that suits where stdout and stderr go."""
-    from augtui.cli import events
+    from augtui.cli import app_line
 
     shows = not to_file
-    if events.wanted():
+    if app_line.wanted():
+        from augtui.cli import events
+
         told = events.EventDisplay(task)
         told.start()
         yield told

@@ -16,10 +16,10 @@ Tell = Callable[[str, int, int], None]
 @contextmanager
 def shown(step: str, *, quiet: bool) -> Iterator[Tell]:
     """Yield what tells the progress of a step as long as the block lasts."""
-    from augtui.cli import signs
+    from augtui.cli import app_line
 
-    if signs.wanted():
-        with signs.told() as tell:
+    if app_line.wanted():
+        with app_line.told() as tell:
             yield tell
     elif quiet:
         yield lambda what, done, total: None
