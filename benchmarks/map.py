@@ -89,7 +89,7 @@ def quality(labelled: list[tuple[str, str]], name: str) -> dict[str, Any]:
     import numpy as np
     from sklearn.metrics import normalized_mutual_info_score
 
-    from augtui.pipelines.mapping import build
+    from augtui.pipelines.mapping import build, reading
     from augtui.store import maps
     from augtui.store.projects import open_project
 
@@ -100,7 +100,7 @@ def quality(labelled: list[tuple[str, str]], name: str) -> dict[str, Any]:
     with open_project(name) as project:
         for what, count in (("usual", None), ("as labels", int(labels.max()) + 1)):
             for method in ("pca",) if what != "usual" else ("pca", "tsne"):
-                options = build.Options(method=method, clusters=count)  # type: ignore[arg-type]
+                options = reading.Options(method=method, clusters=count)  # type: ignore[arg-type]
                 build.make(project, options, lambda what, done, total: None)
                 if method == "tsne":
                     found["trustworthiness"] = trust(name)

@@ -10,7 +10,7 @@ import typer
 from augtui.cli import options
 
 if TYPE_CHECKING:
-    from augtui.pipelines.mapping.build import Embed, Options
+    from augtui.pipelines.mapping.reading import Embed, Options
     from augtui.store.maps import State
     from augtui.store.projects import Project
 
@@ -77,8 +77,8 @@ def make(
 
     from augtui.errors import UsageError
     from augtui.pipelines.decisions import ONS
-    from augtui.pipelines.mapping.build import Options
     from augtui.pipelines.mapping.layout import METHODS
+    from augtui.pipelines.mapping.reading import Options
     from augtui.settings import load
     from augtui.store.projects import open_project
 
@@ -204,7 +204,7 @@ def known_state(project: Project, quiet: bool) -> State:
     """Return the map's state, made first where there is none; tell of records that are not in it."""
     import sys
 
-    from augtui.pipelines.mapping.build import Options
+    from augtui.pipelines.mapping.reading import Options
     from augtui.store import maps
 
     state = maps.state(project)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from augtui.pipelines.mapping import build, layout, vectors
-from augtui.pipelines.mapping.build import Embed, Options, Tell
+from augtui.pipelines.mapping import layout, reading, vectors
+from augtui.pipelines.mapping.reading import Embed, Options, Tell
 from augtui.pipelines.mapping.vectors import Projection
 from augtui.store import db, maps
 from augtui.store.maps import Cluster, Model, Point, State
@@ -27,7 +27,7 @@ MOST: Final = 0.25
 def fits(project: Project, known: State, options: Options) -> bool:
     """Say whether a map that is there can take what has come since: it was made so, and most of it was there."""
     later = maps.fresh(project, known) + known.placed
-    return dict(known.options) == _said(options) and 0 < later <= MOST * (known.records - known.placed)
+    return dict(known.options) == asdict(options) and 0 < later <= MOST * (known.records - known.placed)
 
 
 def place(project: Project, known: State, options: Options, tell: Tell, embed: Embed | None = None) -> State:
@@ -40,7 +40,7 @@ def place(project: Project, known: State, options: Options, tell: Tell, embed: E
     import numpy as np
 
     began = time.monotonic()
-    texts = build.read(project, options.on, known.last, tell)
+    texts = reading.read(project, options.on, known.last, tell)
     kept = maps.model(project)
     if not texts.numbers or kept is None:
         return known
@@ -49,7 +49,7 @@ def place(project: Project, known: State, options: Options, tell: Tell, embed: E
         weighed = vectors.weighted(texts.counts, projection.weights)
         fresh = projection.features(weighed)
     else:
-        fresh = projection.embeddings(build.embedded(project, texts.numbers, options.on, embed))
+        fresh = projection.embeddings(reading.embedded(project, texts.numbers, options.on, embed))
     clusters = maps.clusters(project, centres=True)
     inside = descended(fresh, clusters)
     old = list(maps.points(project))
@@ -68,7 +68,7 @@ def place(project: Project, known: State, options: Options, tell: Tell, embed: E
         found = layout.between(fresh[mine], known_here, spots)
         if not others:
             found = found + np.array((clusters[number].x, clusters[number].y), dtype=np.float32)
-        likeness = np.sort(fresh[mine] @ known_here.T, axis=1)[:, -build.TELLING :]
+        likeness = np.sort(fresh[mine] @ known_here.T, axis=1)[:, -reading.TELLING :]
         density = np.clip(likeness.mean(axis=1), 0, 1) if len(others) else np.zeros(len(mine))
         for at, row in enumerate(mine):
             twin = texts.twins[row]
@@ -82,8 +82,8 @@ def place(project: Project, known: State, options: Options, tell: Tell, embed: E
     new.sort(key=lambda point: point.record)
     last = new[-1].record
     state = replace(
-        known, digest=build.digest_of(project, options), records=len(old) + len(new), last=last,
-        last_id=build.id_of(project, last), placed=known.placed + len(new), made_at=db.now(),
+        known, digest=reading.digest_of(project, options), records=len(old) + len(new), last=last,
+        last_id=reading.id_of(project, last), placed=known.placed + len(new), made_at=db.now(),
         seconds=round(time.monotonic() - began, 1),
     )  # fmt: skip
     everything = [replace(point, vector=known_vectors[point.record]) for point in old] + new
@@ -151,9 +151,3 @@ def array(pieces: Sequence[bytes], width: int) -> Floats:
     import numpy as np
 
     return np.frombuffer(b"".join(pieces), dtype=np.float16).astype(np.float32).reshape(-1, width)
-
-
-def _said(options: Options) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return asdict(options)

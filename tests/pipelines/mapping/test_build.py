@@ -16,7 +16,7 @@ from augtui.errors import StoreError, UsageError
 from augtui.metrics import clusters as metrics
 from augtui.metrics.centrality import central, repeating
 from augtui.pipelines.mapping import build, layout
-from augtui.pipelines.mapping.build import Options
+from augtui.pipelines.mapping.reading import Options
 from augtui.store import dataset, locks, maps, projects, pruning
 from augtui.store.projects import Project
 
@@ -215,7 +215,7 @@ def test_a_killed_maker_leaves_the_old_map(tmp_path: Path) -> None:
     old, _ = build.make(project, PCA, quiet)
     program = (
         "import sys, os, signal\n"
-        "from augtui.pipelines.mapping import build\nfrom augtui.store import maps, projects\n"
+        "from augtui.pipelines.mapping import build, reading\nfrom augtui.store import maps, projects\n"
         "points = maps.db.batches\n"
         "def dying(rows, length):\n"
         "    for batch in points(rows, length):\n"
@@ -223,7 +223,7 @@ def test_a_killed_maker_leaves_the_old_map(tmp_path: Path) -> None:
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         "maps.db.batches = dying\n"
         f"project = projects.open_project({str(project.path)!r})\n"
-        "build.make(project, build.Options(method='pca', seed=9), lambda *a: None)\n"
+        "build.make(project, reading.Options(method='pca', seed=9), lambda *a: None)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], check=False)
     assert done.returncode == -signal.SIGKILL
