@@ -82,6 +82,10 @@ def framed(places: Places) -> Places:
     return np.clip((places - (low + high) / 2) / reach, -1.2, 1.2).astype(np.float32)
 
 
+PACKAGES: Final = {"sklearn": "scikit-learn", "": "scikit-learn"}
+"""Names of packages that are imported under others."""
+
+
 def require(method: Method) -> None:
     """Raise UsageError where the libraries of a method are missing."""
     try:
@@ -91,7 +95,8 @@ def require(method: Method) -> None:
             import openTSNE  # noqa: F401
     except ImportError as error:
         hint = "pip install 'augtui[map]'" + (" or --layout pca." if error.name == "openTSNE" else ".")
-        raise UsageError(f"a map needs {error.name or 'scikit-learn'}, which is not installed", hint=hint) from None
+        name = PACKAGES.get(error.name or "", error.name)
+        raise UsageError(f"a map needs {name}, which is not installed", hint=hint) from None
 
 
 def _tsne(vectors: Places, neighbours: tuple[NDArray[np.int32], Places], seed: int, see: Progress) -> Places:
