@@ -163,6 +163,14 @@ def step_counts(project: Project) -> dict[str, StepCount]:
     }
 
 
+def imported(project: Project) -> StepCount | None:
+    """Return how many records imports have added, and lines they set aside; None where nothing was imported."""
+    added, aside, runs = project.read(
+        "SELECT COALESCE(SUM(added), 0), COALESCE(SUM(quarantined), 0), COUNT(*) FROM imports"
+    )[0]
+    return StepCount("import", added, 0, aside, 0) if runs else None
+
+
 def languages(project: Project) -> list[tuple[str, int]]:
     """Return the languages that records are known to have, the most frequent first."""
     rows = project.read(

@@ -20,7 +20,7 @@ from augtui.errors import InputError, StoreError
 from augtui.pipelines import collect, import_rows, imports, source
 from augtui.pipelines.import_rows import Reading
 from augtui.pipelines.imports import Summary, import_source
-from augtui.store import browse, dataset, items, projects, runs
+from augtui.store import browse, dataset, items, listings, projects, runs
 from augtui.store.projects import Project
 
 
@@ -43,6 +43,18 @@ def content(project: Project) -> list[tuple[Any, ...]]:
         " s.extra FROM records c JOIN sources s ON s.record = c.number ORDER BY c.number, s.number"
     )
     return [tuple(row) for row in rows]
+
+
+def test_a_project_tells_what_its_imports_brought(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(lines(60))
+    with projects.open_project(tmp_path / "p.db") as project:
+        assert listings.imported(project) is None
+        summary = run_import(project, path)
+        found = listings.imported(project)
+        assert found is not None and found.pending == 0
+        assert (found.accepted, found.failed) == (summary.added, summary.quarantined)
+        assert summary.added and summary.quarantined
 
 
 def test_a_file_is_imported_once(tmp_path: Path) -> None:

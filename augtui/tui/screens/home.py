@@ -67,6 +67,7 @@ class Home(Workbench):
         self._filter = Filter()
         self._version = -1
         self._counts: dict[str, StepCount] = {}
+        self._imported: StepCount | None = None
         self._counted = 0.0
         self._counting_s = 0.0
         self._first = True
@@ -109,7 +110,7 @@ class Home(Workbench):
         """Show another project from its beginning."""
         self._filter = Filter()
         self._version, self._first = -1, True
-        self._counts, self._interrupted = {}, []
+        self._counts, self._imported, self._interrupted = {}, None, []
         with self.prevent(Input.Changed):
             self.query_one("#find", Input).value = ""
         self._list(keep_place=False)
@@ -139,6 +140,7 @@ class Home(Workbench):
                 return
             began = time.monotonic()
             self._counts = await reader.slow.ask(listings.step_counts)
+            self._imported = await reader.slow.ask(listings.imported)
             self._runs = await reader.slow.ask(runs.list_runs)
             self._interrupted = await reader.slow.ask(_interrupted)
             self._languages = await reader.slow.ask(listings.languages)
@@ -224,7 +226,7 @@ class Home(Workbench):
         options.highlighted = place if place is not None and place < len(names) else first
 
     def _step(self, name: str) -> Content:
-        counts = self._counts.get(name)
+        counts = self._imported if name == "import" else self._counts.get(name)
         job = self.workshop.jobs.current
         running = job is not None and job.is_live and job.title == name
         if running:
