@@ -95,6 +95,22 @@ def test_home_lists_finds_filters_and_tells_where_a_record_came_from(workshop: M
     drive(app, steps)
 
 
+def test_in_a_form_up_and_down_go_from_field_to_field(workshop: Make, project_file: Path) -> None:
+    app = workshop()
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        await settle(pilot)
+        await pilot.press("r")
+        await settle(pilot)
+        assert isinstance(app.screen, Form)
+        for key, field in (("", "p-file"), ("down", "p-model"), ("down", "p-limit"), ("up", "p-model")):
+            await pilot.press(*[key] * bool(key))
+            await pilot.pause()
+            assert app.focused is not None and app.focused.id == field
+
+    drive(app, steps)
+
+
 def test_jump_mode_goes_to_a_part_by_its_letter(workshop: Make, project_file: Path) -> None:
     app = workshop()
 

@@ -22,6 +22,15 @@ FIRST = ("file", "model", "samples", "limit", "guard", "style", "slots", "temper
 """Fields that come first, where a command has them."""
 
 
+class Fields(VerticalScroll, can_focus=False, inherit_bindings=False):
+    """The fields below each other; up and down go from one to the next instead of scrolling."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down", "app.focus_next", "Next field", show=False, id="form.next"),
+        Binding("up", "app.focus_previous", "Previous field", show=False, id="form.previous"),
+    ]
+
+
 class Form(Dialog[list[str]]):
     """Answers with the words of the command, ready to be run."""
 
@@ -62,7 +71,7 @@ class Form(Dialog[list[str]]):
         with Vertical(classes="dialog form") as box:
             box.border_title = Content(self._command.name)
             yield Static(Content(self._command.summary + "."), classes="quiet", markup=False)
-            with VerticalScroll(classes="fields", can_focus=False):
+            with Fields(classes="fields"):
                 for parameter in self._parameters:
                     yield from self._field(parameter)
             yield Static("", id="estimate", markup=False)
