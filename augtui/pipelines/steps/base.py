@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -31,7 +32,7 @@ class Outcome:
     child: GeneratedRecord | None = None
 
 
-class Step(Generic[A]):
+class Step(ABC, Generic[A]):
     """One task's ways, for the time of a run; subclasses say what is particular to it.
 
     An answer is judged by itself (`fault`); then, where the step wants one, a second answer is asked for (`second`,
@@ -98,12 +99,12 @@ class Step(Generic[A]):
         return None
 
     def compared(self, answer: A) -> str:
-        """Return the text by which answers of an ordered step are compared."""
-        raise NotImplementedError
+        """Return the text by which answers of an ordered step are compared; LookupError for a step that is not."""
+        raise LookupError(f"answers of {type(self).__name__} are not compared")
 
+    @abstractmethod
     def accepted(self, item: PendingItem, answer: A) -> Outcome:
         """Return the end of an item with a good answer."""
-        raise NotImplementedError
 
     def rejected(self, item: PendingItem, reason: str, answer: A | None = None) -> Outcome:
         """Return the end of an item without a good answer; `answer` is the last one that could be read."""
@@ -114,9 +115,9 @@ class Step(Generic[A]):
         line = {"id": rows.given_id(row), **self.columns(row)}
         return {**line, "status": row.status, "reason": row.reason, "provenance": rows.provenance(row, common)}
 
+    @abstractmethod
     def columns(self, row: ResultRow) -> dict[str, Any]:
         """Return what the step made of a record, by the names of the output's columns."""
-        raise NotImplementedError
 
 
 AnyStep = Step[Any]
