@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from xml.sax.saxutils import escape
 
-from augtui.domain.visible import excerpt
 from augtui.metrics import clusters as metrics
+from augtui.metrics import svg as drawing
 from augtui.metrics.clusters import Figures
-from augtui.metrics.plots import FONT, INK, QUIET
+from augtui.metrics.svg import INK, QUIET
 from augtui.store import maps, pruning
 from augtui.store.projects import Project
 
@@ -74,27 +73,24 @@ def picture(project: Project, path: str | None = None) -> Picture:
 def svg(shown: Picture) -> str:
     """Return the picture as an SVG document; text of the data in it is escaped."""
     parts = [
-        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {HEIGHT}' width='{WIDTH}' height='{HEIGHT}'>",
-        f"<rect width='{WIDTH}' height='{HEIGHT}' fill='#ffffff'/>",
-        _text(LEFT, 32, shown.title, 20, INK),
-        _text(LEFT, 54, shown.note, 13, QUIET),
+        drawing.text(LEFT, 32, shown.title, 20, INK),
+        drawing.text(LEFT, 54, shown.note, 13, QUIET),
     ]
     if shown.is_empty:
-        parts.append(_text(WIDTH / 2, HEIGHT / 2, "nothing to show yet: augtui clusters map", 14, QUIET, "middle"))
+        parts.append(
+            drawing.text(WIDTH / 2, HEIGHT / 2, "nothing to show yet: augtui clusters map", 14, QUIET, "middle")
+        )
     else:
         places = _placed(shown)
         parts += _dots(shown, places)
         parts += _labels(shown, places)
         parts += _legend(shown)
-    return "\n".join([*parts, "</svg>", ""])
+    return drawing.document(WIDTH, HEIGHT, parts)
 
 
 def png(shown: Picture) -> bytes:
     """Return the picture as a PNG file. Raises ImportError without `augtui[plots]`."""
-    import cairosvg
-
-    drawn: bytes = cairosvg.svg2png(bytestring=svg(shown).encode(), scale=2)
-    return drawn
+    return drawing.png(svg(shown))
 
 
 def _placed(shown: Picture) -> tuple[float, float, float, float]:
@@ -139,26 +135,16 @@ def _labels(shown: Picture, places: tuple[float, float, float, float]) -> Iterat
         colour = COLOURS[place % len(COLOURS)]
         label = one.cluster.path.rpartition(".")[2]
         yield f"<circle cx='{x:.1f}' cy='{y:.1f}' r='12' fill='#ffffff' stroke='{colour}' stroke-width='2'/>"
-        yield _text(x, y + 4.5, label, 13, INK, "middle", "bold")
+        yield drawing.text(x, y + 4.5, label, 13, INK, "middle", "bold")
 
 
 def _legend(shown: Picture) -> Iterator[str]:
     for place, one in enumerate(shown.listed[:LISTED]):
         y = TOP + 22 * place + 8
         yield f"<circle cx='{LEGEND}' cy='{y}' r='6' fill='{COLOURS[place % len(COLOURS)]}'/>"
-        yield _text(LEGEND + 36, y + 4.5, one.cluster.path.rpartition(".")[2], 13, INK, "end", "bold")
-        yield _text(LEGEND + 46, y + 4.5, one.cluster.name, 13, INK, room=44)
-        yield _text(WIDTH - 16, y + 4.5, f"{one.cluster.size:,}", 12, QUIET, "end")
+        yield drawing.text(LEGEND + 36, y + 4.5, one.cluster.path.rpartition(".")[2], 13, INK, "end", "bold")
+        yield drawing.text(LEGEND + 46, y + 4.5, one.cluster.name, 13, INK, room=44)
+        yield drawing.text(WIDTH - 16, y + 4.5, f"{one.cluster.size:,}", 12, QUIET, "end")
     more: Sequence[Figures] = shown.listed[LISTED:]
     if more:
-        yield _text(LEGEND + 46, TOP + 22 * LISTED + 12, f"and {len(more)} more", 12, QUIET)
-
-
-def _text(
-    x: float, y: float, text: str, size: int, fill: str, anchor: str = "start", weight: str = "normal", room: int = 110
-) -> str:
-    shown = escape(excerpt(text, room))
-    return (
-        f"<text x='{x:.1f}' y='{y:.1f}' font-size='{size}' font-weight='{weight}' fill='{fill}'"
-        f" text-anchor='{anchor}' {FONT}>{shown}</text>"
-    )
+        yield drawing.text(LEGEND + 46, TOP + 22 * LISTED + 12, f"and {len(more)} more", 12, QUIET)

@@ -3,54 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from xml.sax.saxutils import escape
 
-from augtui.domain.visible import excerpt
+from augtui.metrics import svg as drawing
 from augtui.metrics.figures import Figure
+from augtui.metrics.svg import INK, QUIET
 
 WIDTH, HEIGHT = 860, 480
 LEFT, RIGHT, TOP, BOTTOM = 70, 24, 64, 64
 COLOURS = ("#2f6690", "#c77d2b", "#2f7d3b", "#9c4a6b", "#6b6f76")
-INK, QUIET, GRID = "#22272e", "#646d78", "#e3e5e2"
-FONT = (
-    "font-family='DejaVu Sans, Helvetica, Arial, PingFang SC, Microsoft YaHei, Noto Sans CJK SC,"
-    " WenQuanYi Micro Hei, sans-serif'"
-)
+GRID = "#e3e5e2"
 
 
 def svg(figure: Figure) -> str:
     """Return a figure as an SVG document; text of the data in it is escaped."""
     parts = [
-        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {HEIGHT}' width='{WIDTH}' height='{HEIGHT}'>",
-        f"<rect width='{WIDTH}' height='{HEIGHT}' fill='#ffffff'/>",
-        _text(LEFT, 30, figure.title, 18, INK),
-        _text(LEFT, 50, figure.note, 12, QUIET),
+        drawing.text(LEFT, 30, figure.title, 18, INK),
+        drawing.text(LEFT, 50, figure.note, 12, QUIET),
     ]
     if figure.is_empty:
-        parts.append(_text(WIDTH / 2, HEIGHT / 2, "nothing to show yet", 14, QUIET, "middle"))
+        parts.append(drawing.text(WIDTH / 2, HEIGHT / 2, "nothing to show yet", 14, QUIET, "middle"))
     else:
         top = 100.0 if figure.percent else _rounded(max(max(series.values) for series in figure.series))
         parts += _axis(top)
         parts += _bars(figure, top) if figure.kind == "bars" else _lines(figure, top)
         parts += _legend(figure)
-        parts.append(_text(WIDTH - RIGHT, HEIGHT - 14, figure.x_label, 12, QUIET, "end"))
-        parts.append(_text(LEFT - 8, TOP - 8, figure.y_label, 12, QUIET, "end"))
-    return "\n".join([*parts, "</svg>", ""])
+        parts.append(drawing.text(WIDTH - RIGHT, HEIGHT - 14, figure.x_label, 12, QUIET, "end"))
+        parts.append(drawing.text(LEFT - 8, TOP - 8, figure.y_label, 12, QUIET, "end"))
+    return drawing.document(WIDTH, HEIGHT, parts)
 
 
 def png(figure: Figure) -> bytes:
     """Return a figure as a PNG file. Raises ImportError without `augtui[plots]`."""
-    import cairosvg
-
-    drawn: bytes = cairosvg.svg2png(bytestring=svg(figure).encode(), scale=2)
-    return drawn
+    return drawing.png(svg(figure))
 
 
 def _axis(top: float) -> Iterator[str]:
     for share in (0, 0.25, 0.5, 0.75, 1):
         y = _y(top * share, top)
         yield f"<line x1='{LEFT}' x2='{WIDTH - RIGHT}' y1='{y:.1f}' y2='{y:.1f}' stroke='{GRID}'/>"
-        yield _text(LEFT - 8, y + 4, f"{top * share:,.4g}", 11, QUIET, "end")
+        yield drawing.text(LEFT - 8, y + 4, f"{top * share:,.4g}", 11, QUIET, "end")
 
 
 def _bars(figure: Figure, top: float) -> Iterator[str]:
@@ -66,8 +57,8 @@ def _bars(figure: Figure, top: float) -> Iterator[str]:
                 f" fill='{COLOURS[number % len(COLOURS)]}'/>"
             )
             if value:
-                yield _text(x + width / 2 - 1, y - 4, f"{value:,.4g}", 10, QUIET, "middle")
-        yield _text(middle, HEIGHT - BOTTOM + 18, excerpt(label, max(4, int(room / 7))), 12, INK, "middle")
+                yield drawing.text(x + width / 2 - 1, y - 4, f"{value:,.4g}", 10, QUIET, "middle")
+        yield drawing.text(middle, HEIGHT - BOTTOM + 18, label, 12, INK, "middle", room=max(4, int(room / 7)))
 
 
 def _lines(figure: Figure, top: float) -> Iterator[str]:
@@ -82,7 +73,7 @@ def _lines(figure: Figure, top: float) -> Iterator[str]:
         yield f"<polyline points='{points}' fill='none' stroke='{colour}' stroke-width='2.2'/>"
     for share in (0, 0.25, 0.5, 0.75, 1):
         x = LEFT + (WIDTH - LEFT - RIGHT) * share
-        yield _text(x, HEIGHT - BOTTOM + 18, f"{first + span * share:,.4g}", 11, QUIET, "middle")
+        yield drawing.text(x, HEIGHT - BOTTOM + 18, f"{first + span * share:,.4g}", 11, QUIET, "middle")
 
 
 def _legend(figure: Figure) -> Iterator[str]:
@@ -92,7 +83,7 @@ def _legend(figure: Figure) -> Iterator[str]:
     for number, series in reversed(list(enumerate(figure.series))):
         x -= 7.5 * len(series.name) + 30
         yield f"<rect x='{x:.0f}' y='22' width='11' height='11' fill='{COLOURS[number % len(COLOURS)]}'/>"
-        yield _text(x + 16, 32, series.name, 12, INK)
+        yield drawing.text(x + 16, 32, series.name, 12, INK)
 
 
 def _y(value: float, top: float) -> float:
@@ -107,10 +98,3 @@ def _rounded(value: float) -> float:
     while power > value:
         power /= 10
     return next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= value)
-
-
-def _text(x: float, y: float, text: str, size: int, fill: str, anchor: str = "start") -> str:
-    shown = escape(excerpt(text, 120))
-    return (
-        f"<text x='{x:.1f}' y='{y:.1f}' font-size='{size}' fill='{fill}' text-anchor='{anchor}' {FONT}>{shown}</text>"
-    )
