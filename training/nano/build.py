@@ -50,6 +50,8 @@ SHARDS = 16
 """Parts of the chats that are made side by side; their number is part of what the seed means."""
 TOKENIZER_CHATS, TOKENIZER_SENTENCES, TOKENIZER_SENTENCES_ZH = 16_000, 30_000, 20_000
 FILE_NAME = "augtui-nano-q8_0.gguf"
+NAME = "augtui-nano"
+"""What the file calls the model."""
 
 
 @cache
@@ -206,7 +208,10 @@ def main(argv: list[str] | None = None) -> int:
         if code := subprocess.run(command, check=False).returncode:
             return code
         (checkpoint / "done").touch()
-    quantize = [sys.executable, "-m", "quantize", str(checkpoint), "-o", str(out / FILE_NAME), "--type", "Q8_0"]
+    quantize = [
+        sys.executable, "-m", "quantize", str(checkpoint), "-o", str(out / FILE_NAME), "--type", "Q8_0",
+        "--name", NAME if options.start is None else f"{NAME}, trained further",
+    ]  # fmt: skip
     return subprocess.run(quantize, check=False).returncode
 
 
