@@ -57,6 +57,7 @@ def _config(fields: dict[str, Any], *, tied: bool) -> dict[str, Any]:
     return {
         "architectures": ["Qwen2ForCausalLM"],
         "model_type": "qwen2",
+        "hidden_act": "silu",
         "hidden_size": fields["qwen2.embedding_length"],
         "num_hidden_layers": fields["qwen2.block_count"],
         "intermediate_size": fields["qwen2.feed_forward_length"],

@@ -6,12 +6,14 @@ through a signed address. What is served is counted, so that a test can tell wha
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import re
 import socket
 import struct
+import termios
 import threading
 import time
 from collections import deque
@@ -354,7 +356,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is None:
             return
         if fault.kind == "reset":
-            time.sleep(0.02)  # what was sent is to arrive: a reset throws away what is under way
+            self._await_arrival()  # a reset throws away what is under way
             self._reset()
         elif fault.kind == "truncate":
             self.close_connection = True
@@ -373,6 +375,15 @@ class _Handler(BaseHTTPRequestHandler):
             for _ in range(2000):
                 self.wfile.write(bytes(PIECE))
                 self.noted.sent += PIECE
+
+    def _await_arrival(self) -> None:
+        """Wait until the client's system has everything that was sent."""
+        ends = time.monotonic() + 10
+        while time.monotonic() < ends:
+            (under_way,) = struct.unpack("i", fcntl.ioctl(self.connection, termios.TIOCOUTQ, bytes(4)))
+            if not under_way:
+                return
+            time.sleep(0.005)
 
     def _reset(self) -> None:
         self.close_connection = True

@@ -163,7 +163,7 @@ class FakeServer:
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
-        self._now = 0
+        self._asking: set[_Handler] = set()
         self._asked: Counter[str] = Counter()
 
     def __enter__(self) -> FakeServer:
@@ -202,10 +202,15 @@ class FakeServer:
             self.asks.append(ask)
         return ask
 
-    def count(self, change: int) -> None:
+    def begin(self, handler: _Handler) -> None:
+        """Count a request, and no longer those whose clients hung up while the server was still at them."""
         with self._lock:
-            self._now += change
-            self.most_at_once = max(self.most_at_once, self._now)
+            self._asking = {other for other in self._asking if not other.is_left()} | {handler}
+            self.most_at_once = max(self.most_at_once, len(self._asking))
+
+    def end(self, handler: _Handler) -> None:
+        with self._lock:
+            self._asking.discard(handler)
 
 
 class _Server(ThreadingHTTPServer):
@@ -220,7 +225,6 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server_of_test: FakeServer
-    is_counted = False
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
@@ -237,16 +241,22 @@ class _Handler(BaseHTTPRequestHandler):
         server = self.server_of_test
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         ask = server.note(self.path, dict(self.headers.items()), body)
-        self.is_counted = True
-        server.count(+1)
+        server.begin(self)
         server.behave(ask)(self, ask)
         self.leave()
 
     def leave(self) -> None:
         """Count no longer: once the first byte has gone out, the client may be gone before we know of it."""
-        if self.is_counted:
-            self.is_counted = False
-            self.server_of_test.count(-1)
+        self.server_of_test.end(self)
+
+    def is_left(self) -> bool:
+        """Say whether the client has hung up; what it sent after its request, if anything, stays unread."""
+        try:
+            return not self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def reply(self, code: int, content: object, headers: Mapping[str, str] | None = None) -> None:
         self.send(code, json.dumps(content).encode(), {"Content-Type": "application/json", **(headers or {})})

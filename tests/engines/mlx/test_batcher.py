@@ -41,6 +41,7 @@ from augtui.engines.client import LocalEngine
 from augtui.engines.mlx import batcher as mlx
 from augtui.engines.options import EngineOptions
 from augtui.errors import ModelError
+from quantize.convert import convert
 from tests.engines.mlx_folders import write_adapter, write_folder
 
 mx = pytest.importorskip("mlx.core", reason="MLX is not installed")
@@ -176,17 +177,18 @@ def test_company_does_not_change_greedy_answers(backend: mlx.MlxBatcher) -> None
         assert completion(backend, Request(topic, prompt(topic), sampling=GREEDY)).text == done.text
 
 
-def test_greedy_answers_are_those_of_llama_cpp(backend: mlx.MlxBatcher, default_model: Path, tmp_path: Path) -> None:
+def test_greedy_answers_are_those_of_llama_cpp(backend: mlx.MlxBatcher, folder: Path, tmp_path: Path) -> None:
     requests = [Request(topic, prompt(topic), sampling=GREEDY) for topic in TOPICS]
     ours = run(backend, *requests)
-    engine = LocalEngine(default_model, EngineOptions(slots=4, sequence_tokens=512), log_path=tmp_path / "log")
+    # In float32 on both sides: for weights of 8 bits llama.cpp rounds the activations to 8 bits as well, and where two
+    # tokens are about equally likely, the engines part.
+    convert(folder, tmp_path / "nano.gguf", "F32")
+    engine = LocalEngine(tmp_path / "nano.gguf", EngineOptions(slots=4, sequence_tokens=512), log_path=tmp_path / "log")
     theirs = answers(engine, requests)
     engine.close()
     pairs = [(ours[topic], theirs[topic]) for topic in TOPICS]
     assert all(a.prompt_tokens == b.prompt_tokens for a, b in pairs)  # type: ignore[union-attr]
-    # llama.cpp rounds the activations to 8 bits for weights of 8 bits: where two tokens are about equally likely, the
-    # engines may part.
-    assert sum(a.text == b.text for a, b in pairs) >= len(pairs) * 2 // 3  # type: ignore[union-attr]
+    assert sum(a.text == b.text for a, b in pairs) >= len(pairs) - 1  # type: ignore[union-attr]
 
 
 def test_a_seed_is_an_answer_whatever_else_is_computed(backend: mlx.MlxBatcher) -> None:
