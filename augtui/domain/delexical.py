@@ -32,6 +32,8 @@ _QUOTED = 3
 """Words in quotation marks up to which they are read word by word."""
 
 _SIGN = re.compile(f"[{WORDS}{TEXTS}{REST}]")
+_PLACED = re.compile(rf"({_SIGN.pattern})([\"'”’」]?)([.。]?)")
+_ENDS = ".?!。？！"
 _CODE = (
     r"```.*?```",
     r"`[^`\n]+`",
@@ -86,8 +88,17 @@ class Delexicalised:
     spans: dict[str, str] = field(default_factory=dict)
 
     def restore(self, answer: str) -> str:
-        """Return an answer with everything put back; a sign that stands for nothing stays."""
-        return _SIGN.sub(lambda match: self.spans.get(match[0], match[0]), answer)
+        """Return an answer with everything put back; a sign that stands for nothing stays.
+
+        Where a sentence ends in a sign, and what that stands for ends in a full stop itself, the answer's is left out.
+        """
+
+        def place(match: re.Match[str]) -> str:
+            span = self.spans.get(match[1], match[1])
+            is_ended = span[-1:] in _ENDS and match[0] not in self.text
+            return span + match[2] + (match[3] if not is_ended else "")
+
+        return _PLACED.sub(place, answer)
 
     def hide(self, text: str) -> str:
         """Return a text with this prompt's signs for what they stand for, where it holds it: longest first."""

@@ -98,6 +98,15 @@ def test_a_sign_of_nothing_is_told() -> None:
     assert delexicalise("Write of Zork").restore("Ⓐ and Ⓑ") == "Zork and Ⓑ"
 
 
+def test_a_sentence_that_ends_in_a_whole_sentence_has_one_full_stop() -> None:
+    short = delexicalise('Say what is meant by "It is not over."')
+    assert short.text == 'Say what is meant by "①"'
+    assert short.restore('Explain "①".') == 'Explain "It is not over."'
+    assert short.restore('Explain "①", please.') == 'Explain "It is not over.", please.'
+    assert delexicalise('Say "It is not over.".').restore('Say "①".') == 'Say "It is not over.".'
+    assert delexicalise('Say "It is new x_1"').restore('Say "Ⓐ". And ①.') == 'Say "It is new x_1". And ①.'
+
+
 def test_hide_finds_the_spans_in_another_text() -> None:
     short = delexicalise("write to Zorkan about Zork")
     assert short.hide("Please write to Zorkan about Zork, in time.") == "Please write to Ⓐ about Ⓑ, in time."

@@ -71,7 +71,10 @@ class Terminal:
 
         time.sleep(0.5)
         console = Console(record=True, width=COLUMNS, file=io.StringIO())
-        console.print(Text.from_ansi(self._tmux("capture-pane", "-p", "-e", "-N").rstrip("\n")))
+        shown = self._tmux("capture-pane", "-p", "-e", "-N").rstrip("\n")
+        # Where this copy of augtui lies is nobody's business; what stands behind it stays in its column.
+        shown = re.sub(re.escape(str(ROOT)) + r"([^\s\x1b]*)", lambda at: f"~/projects{at[1]}".ljust(len(at[0])), shown)
+        console.print(Text.from_ansi(shown))
         console.save_svg(str(self._pictures / f"{name}.svg"), title="augtui")
 
     def app(self) -> int:
