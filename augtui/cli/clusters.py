@@ -152,10 +152,12 @@ def prune(
     from augtui.settings import load
     from augtui.store import maps, pruning
     from augtui.store.projects import open_project
+    from augtui.store.reviewers import Reviewer
 
     if keep is not None and duplicates:
         raise UsageError("--keep and --duplicates exclude each other", hint="One after the other.")
-    with open_project(load(project=project or context.obj).project, create=False) as opened:
+    settings = load(project=project or context.obj)
+    with open_project(settings.project, create=False) as opened:
         known_state(opened, quiet)
         found = maps.find(opened, cluster)
         wanted = figures.prunable(opened, found, keep=keep, duplicates=duplicates)
@@ -164,7 +166,7 @@ def prune(
             if not (sys.stdin.isatty() and sys.stderr.isatty()):
                 raise UsageError(f"{len(wanted):,} records would be rejected", hint="Say so with --yes.")
             typer.confirm(f"Reject {len(wanted):,} of {found.size:,} records?", abort=True, err=True)
-        count = pruning.prune(opened, wanted, said) if wanted else 0
+        count = pruning.prune(opened, wanted, said, Reviewer.here(settings.reviewer)) if wanted else 0
     if json:
         import json as encoder
 
@@ -177,26 +179,35 @@ def prune(
 def undo(
     context: typer.Context,
     project: options.Project = None,
+    anybody: Annotated[bool, typer.Option("--anybody", help="Another person's as well.")] = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Take the newest pruning back; once more the one before."""
+    """Take your newest pruning back; once more the one before."""
     import sys
 
     from augtui.domain.visible import visible
     from augtui.settings import load
     from augtui.store import pruning
     from augtui.store.projects import open_project
+    from augtui.store.reviewers import Reviewer
 
-    with open_project(load(project=project or context.obj).project, create=False) as opened:
-        taken = pruning.undo(opened)
+    settings = load(project=project or context.obj)
+    by = None if anybody else Reviewer.here(settings.reviewer)
+    with open_project(settings.project, create=False) as opened:
+        taken = pruning.undo(opened, by)
+        other = pruning.newest(opened) if taken is None else None
     count, reason = (0, "") if taken is None else (taken.count, taken.reason)
     if json:
         import json as encoder
 
         typer.echo(encoder.dumps({"taken_back": count, "reason": reason}, ensure_ascii=True))
     elif not quiet:
-        said = f"{count:,} verdicts taken back ({visible(reason)})" if taken else "no pruning to take back"
+        said = "no pruning to take back"
+        if taken is not None:
+            said = f"{count:,} verdicts taken back ({visible(reason)})"
+        elif other is not None:
+            said = f"no pruning of yours to take back; the newest is of {visible(str(other.reviewer))} (--anybody)"
         print(f"augtui clusters: {said}", file=sys.stderr)
 
 

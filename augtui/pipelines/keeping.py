@@ -12,8 +12,8 @@ from augtui.pipelines.job import Job
 from augtui.pipelines.steps import step_for
 from augtui.store import items, judging, runs
 from augtui.store.items import Attempt, PlannedItem, Settled
-from augtui.store.judging import Reviewer
 from augtui.store.projects import Project
+from augtui.store.reviewers import Reviewer
 from augtui.store.runs import RunPlan
 
 SOURCE = "try-out"

@@ -7,9 +7,6 @@ become records of their own; what exports and preferences make of verdicts is in
 
 from __future__ import annotations
 
-import getpass
-import os
-import socket
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,30 +17,11 @@ from augtui.store import db
 from augtui.store.dataset import GeneratedRecord, insert_generated
 from augtui.store.projects import Project
 from augtui.store.pruning import MARK as PRUNED
+from augtui.store.reviewers import Reviewer
 from augtui.store.runs import ItemStatus
 
 Verdict = Literal["accepted", "edited", "rejected"]
 Order = Literal["uncertain", "input", "newest"]
-
-
-@dataclass(frozen=True, slots=True)
-class Reviewer:
-    """Who judges, and in which session: what one takes back is one's own."""
-
-    name: str
-    session: str
-    """When and by which process it was begun."""
-
-    @classmethod
-    def here(cls, name: str | None = None) -> Reviewer:
-        """Return the person at this machine, in a session that begins now; `name` is how verdicts are signed."""
-        if not name:
-            try:
-                user = getpass.getuser()
-            except (OSError, KeyError):  # an account without a name
-                user = str(os.getuid())
-            name = f"{user}@{socket.gethostname()}"
-        return cls(db.storable(name), f"{db.now()} {os.getpid()} {os.urandom(3).hex()}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,15 @@ item made is judged by that item; any other record gets an item of the task `pru
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from augtui.domain.records import digest
 from augtui.store import db
 from augtui.store.projects import Project
+from augtui.store.reviewers import Reviewer
 
 TASK = "prune"
 MARK = "pruned: "
@@ -32,6 +34,8 @@ class Prune:
     reason: str
     count: int
     at: str
+    reviewer: str | None
+    """None for prunings from before they were signed."""
 
 
 def rejected(project: Project) -> set[int]:
@@ -39,12 +43,13 @@ def rejected(project: Project) -> set[int]:
     return {row[0] for row in project.read(REJECTED)}
 
 
-def prune(project: Project, records: Iterable[int], reason: str) -> int:
+def prune(project: Project, records: Iterable[int], reason: str, by: Reviewer | None = None) -> int:
     """Reject records by their numbers, in one transaction; return how many were not rejected before.
 
-    `reason` is in the user's words. Numbers of records that are gone do nothing.
+    `reason` is in the user's words, `by` signs. Numbers of records that are gone do nothing.
     """
     noted = 0
+    name, session = (None, None) if by is None else (by.name, by.session)
     with project.write() as conn:
         gone = {row[0] for row in conn.execute(REJECTED)}
         now, said = (
@@ -60,46 +65,54 @@ def prune(project: Project, records: Iterable[int], reason: str) -> int:
             item = made_by.get(number) or _stand_in(conn, number, now)
             if item is not None:
                 conn.execute(
-                    "INSERT INTO reviews(item, verdict, reason, created_at) VALUES (?, 'rejected', ?, ?)",
-                    (item, said, now),
+                    "INSERT INTO reviews(item, verdict, reason, created_at, reviewer, session)"
+                    " VALUES (?, 'rejected', ?, ?, ?, ?)",
+                    (item, said, now, name, session),
                 )
                 noted += 1
     return noted
 
 
-def newest(project: Project) -> Prune | None:
-    """Return the newest pruning, None where there is none."""
-    rows = project.read(_NEWEST)
-    return Prune(rows[0][0][len(MARK) :], rows[0][2], rows[0][1]) if rows else None
+def newest(project: Project, by: Reviewer | None = None) -> Prune | None:
+    """Return the newest pruning of a reviewer or of nobody's, without `by` whosever it is; None where there is none."""
+    rows = project.read(_NEWEST, (by and by.name,))
+    return _prune(rows[0]) if rows else None
 
 
-def undo(project: Project, *, only_last: bool = False) -> Prune | None:
+def undo(project: Project, by: Reviewer | None = None, *, only_last: bool = False) -> Prune | None:
     """Take the newest pruning back, all of it; return it, None where there is none.
 
-    With `only_last` only if no verdict was given since.
+    With `by` it is one of this reviewer's or one that nobody signed: never another person's. With `only_last` only if
+    no verdict, of these persons, was given since.
     """
+    name = by and by.name
     with project.write() as conn:
-        row = conn.execute(_NEWEST).fetchone()
+        row = conn.execute(_NEWEST, (name,)).fetchone()
         if row is None:
             return None
-        reason, at, count = row
-        if only_last:
-            last = conn.execute("SELECT reason, created_at FROM reviews ORDER BY number DESC LIMIT 1").fetchone()
-            if last != (reason, at):
-                return None
-        conn.execute("DELETE FROM reviews WHERE reason = ? AND created_at = ?", (reason, at))
+        taken = _prune(row)
+        signature = (MARK + taken.reason, taken.at, taken.reviewer)
+        if only_last and signature != conn.execute(f"{_SIGNED} ORDER BY number DESC LIMIT 1", (name,)).fetchone():
+            return None
+        conn.execute("DELETE FROM reviews WHERE reason = ? AND created_at = ? AND reviewer IS ?", signature)
         conn.execute(
             "DELETE FROM items WHERE task = ? AND run_id IS NULL"
             " AND NOT EXISTS (SELECT 1 FROM reviews v WHERE v.item = items.number)",
             (TASK,),
         )
-        return Prune(reason[len(MARK) :], count, at)
+        return taken
 
 
-_NEWEST = f"""SELECT reason, created_at, COUNT(*) FROM reviews
-    WHERE (reason, created_at) = (SELECT reason, created_at FROM reviews WHERE reason LIKE '{MARK}%'
-                                  ORDER BY number DESC LIMIT 1)
-    GROUP BY reason, created_at"""
+_SIGNED = "SELECT reason, created_at, reviewer FROM reviews WHERE (?1 IS NULL OR reviewer IS NULL OR reviewer = ?1)"
+_NEWEST = f"""WITH newest AS ({_SIGNED} AND reason LIKE '{MARK}%' ORDER BY number DESC LIMIT 1)
+    SELECT n.reason, n.created_at, n.reviewer, COUNT(*) FROM newest n JOIN reviews v
+    ON v.reason = n.reason AND v.created_at = n.created_at AND v.reviewer IS n.reviewer
+    GROUP BY n.reason, n.created_at, n.reviewer"""
+
+
+def _prune(row: Sequence[Any]) -> Prune:
+    reason, at, reviewer, count = row
+    return Prune(reason[len(MARK) :], count, at, reviewer)
 
 
 def _moment(last: str | None) -> str:

@@ -38,7 +38,7 @@ from augtui.tui.text import assemble, duration, plain
 
 if TYPE_CHECKING:
     from augtui.settings import Settings
-    from augtui.store.judging import Reviewer
+    from augtui.store.reviewers import Reviewer
 
 REMEMBERED_RUNS = 50
 LOAD_S = 0.02
@@ -127,7 +127,7 @@ class Workshop(App[int]):
     @cached_property
     def reviewer(self) -> Reviewer:
         """Return who judges in this session."""
-        from augtui.store.judging import Reviewer
+        from augtui.store.reviewers import Reviewer
 
         return Reviewer.here(self.settings.reviewer)
 

@@ -64,7 +64,9 @@ def test_a_cluster_is_shown_and_written(demo: Path, tmp_path: Path) -> None:
     assert isinstance(run("clusters", "show", "7.7", "-p", demo).exception, UsageError)
 
 
-def test_pruning_leaves_records_out_of_exports_until_it_is_taken_back(demo: Path, tmp_path: Path) -> None:
+def test_pruning_leaves_records_out_of_exports_until_it_is_taken_back(
+    demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def exported() -> int:
         target = tmp_path / "out.jsonl"
         assert run("export", "-p", demo, "--as", "jsonl", "-o", target, "-q").exit_code == 0
@@ -83,6 +85,13 @@ def test_pruning_leaves_records_out_of_exports_until_it_is_taken_back(demo: Path
     assert "3 verdicts" in taken.stderr and "\x1b" not in taken.output
     assert lines(run("clusters", "undo", "-p", demo, "--json")) == [{"taken_back": 13, "reason": "cluster 2"}]
     assert exported() == before and lines(run("clusters", "undo", "-p", demo, "--json"))[0]["taken_back"] == 0
+    monkeypatch.setenv("AUGTUI_REVIEWER", f"Bob {HOSTILE}")
+    assert run("clusters", "prune", "2", "-p", demo, "-y").exit_code == 0
+    monkeypatch.delenv("AUGTUI_REVIEWER")
+    refused = run("clusters", "undo", "-p", demo)
+    assert "Bob" in refused.stderr and "--anybody" in refused.stderr and "\x1b" not in refused.output
+    assert exported() == before - 13
+    assert "13 verdicts" in run("clusters", "undo", "-p", demo, "--anybody").stderr and exported() == before
     assert isinstance(run("clusters", "prune", "1", "-p", demo, "--keep", 1, "--duplicates").exception, UsageError)
 
 

@@ -16,8 +16,8 @@ from augtui.pipelines.jobs import job_for
 from augtui.pipelines.keeping import Answer
 from augtui.settings import load
 from augtui.store import dataset, judging, lineage, runs
-from augtui.store.judging import Reviewer
 from augtui.store.projects import Project, open_project
+from augtui.store.reviewers import Reviewer
 
 PROMPT = "list 3 facts about rain"
 

@@ -9,8 +9,8 @@ from augtui.errors import StoreError
 from augtui.store import items, judging, lineage, reviews, runs
 from augtui.store.dataset import GeneratedRecord
 from augtui.store.items import Attempt, PlannedItem, Settled
-from augtui.store.judging import Reviewer
 from augtui.store.projects import Project
+from augtui.store.reviewers import Reviewer
 from augtui.store.runs import RunPlan
 
 

@@ -14,6 +14,7 @@ from augtui.store import dataset, judging, listings, projects, pruning, reviews
 from augtui.store.browse import Filters
 from augtui.store.listings import Filter
 from augtui.store.projects import Project
+from augtui.store.reviewers import Reviewer
 from tests.tui.conftest import build
 
 
@@ -69,6 +70,25 @@ def test_only_the_last_verdict_takes_a_pruning_with_it(demo: Project) -> None:
     assert judging.undo(demo) is None, "a pruning goes back whole, not record by record"
     taken = pruning.undo(demo, only_last=True)
     assert taken is not None and taken.count == 2
+
+
+def test_one_takes_back_one_s_own(demo: Project) -> None:
+    ann, bob = Reviewer("ann@desk", "1"), Reviewer("bob@desk", "2")
+    pruning.prune(demo, [1], "too easy")
+    pruning.prune(demo, [2, 3], "too easy", ann)
+    pruning.prune(demo, [4], "too easy", bob)
+    pruning.prune(demo, [5], "twice", bob)
+    of_ann = pruning.newest(demo, ann)
+    assert of_ann is not None and (of_ann.count, of_ann.reviewer) == (2, "ann@desk")
+    # What others said since does not count.
+    assert pruning.undo(demo, ann, only_last=True) == of_ann
+    assert pruning.rejected(demo) == {1, 4, 5}
+    unsigned = pruning.undo(demo, ann)
+    assert unsigned is not None and unsigned.reviewer is None
+    assert pruning.undo(demo, ann) is None
+    newest = pruning.undo(demo)
+    assert newest is not None and (newest.reason, newest.reviewer) == ("twice", "bob@desk")
+    assert pruning.rejected(demo) == {4}
 
 
 def test_a_later_verdict_outlives_the_pruning(demo: Project) -> None:

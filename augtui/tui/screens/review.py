@@ -279,7 +279,7 @@ class Review(Workbench):
 
     async def _undo(self) -> None:
         async with self._judging:
-            taken = await self.workshop.reader.hands.ask(pruning.undo, only_last=True)
+            taken = await self.workshop.reader.hands.ask(pruning.undo, self.workshop.reviewer, only_last=True)
             if taken is not None:
                 self.notify(f"Took back the pruning of {taken.count:,} records.", markup=False)
                 await self._load()

@@ -483,18 +483,19 @@ class MapPane(Vertical):
         question = Question("Prune", text, yes=f"Reject {len(numbers):,}", no="Cancel")
         if not await self.app.push_screen_wait(question):
             return
-        count = await reader.hands.ask(pruning.prune, numbers, metrics.why(cluster, keep=keep, duplicates=repeats))
+        why = metrics.why(cluster, keep=keep, duplicates=repeats)
+        count = await reader.hands.ask(pruning.prune, numbers, why, self.workshop.reviewer)
         self.notify(f"{count:,} records rejected. u takes it back.", markup=False)
         await self._again()
 
     def action_undo(self) -> None:
-        """Take the newest pruning back."""
+        """Take one's newest pruning back."""
         spawn(self, self._undo)
 
     async def _undo(self) -> None:
-        taken = await self.workshop.reader.hands.ask(pruning.undo)
+        taken = await self.workshop.reader.hands.ask(pruning.undo, self.workshop.reviewer)
         if taken is None:
-            self.notify("There is no pruning to take back.", markup=False)
+            self.notify("There is no pruning of yours to take back.", markup=False)
             return
         self.notify(f"Took {taken.count:,} verdicts back ({visible(taken.reason)}).", markup=False)
         await self._again()
