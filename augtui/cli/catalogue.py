@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 import typer
 from typer.main import get_command
 
-from augtui.cli.start import PROGRAM
+from augtui.cli.window import PROGRAM
 from augtui.tui.catalogue import Catalogue, Command, Kind, Parameter
 
 HIDDEN = {"help", "version", "json", "quiet", "install_completion", "show_completion"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -35,11 +35,15 @@ from augtui.cli import (
     respond,
     runs,
     show,
-    start,
     trainset,
     translate,
+    window,
 )
+from augtui.cli.guarding import guarded
 from augtui.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from augtui.tui.catalogue import Command
 
 
 class _Commands(TyperGroup):
@@ -83,6 +87,12 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _described() -> tuple[Command, ...]:
+    from augtui.cli import catalogue
+
+    return catalogue.commands(app)
+
+
 def _offline(wanted: bool) -> None:
     if wanted:
         from augtui.models import offline
@@ -114,8 +124,8 @@ def _root(
                 "--project and --screen before a command are for the app", hint="Give --project after the command."
             )
         return
-    if start.has_terminal():
-        raise typer.Exit(start.open_app(project, screen))
+    if window.has_terminal():
+        raise typer.Exit(window.open_app(_described, project, screen))
     if project is not None or screen is not None:
         raise UsageError("the app needs a terminal", hint="For scripts there are the commands: augtui --help")
     typer.echo(ctx.get_help())
@@ -154,7 +164,7 @@ app.command("paths")(paths.paths)
 
 def entry() -> None:
     """Run the command line; an error that a user can mend is one or two lines, never a traceback."""
-    start.guarded(app)
+    guarded(app)
 
 
 if __name__ == "__main__":

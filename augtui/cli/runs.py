@@ -69,15 +69,12 @@ def show(number: Number, project: options.Project = None, json: options.Json = F
 
 
 @app.command("resume")
-def resume(number: Number, project: options.Project = None) -> None:
+def resume(context: typer.Context, number: Number, project: options.Project = None) -> None:
     """Continue a run by its own command, with the settings that held when it began. What is done is not done again."""
     import os
     import shlex
 
-    from typer.main import get_command
-
     from augtui import settings
-    from augtui.cli import main
     from augtui.domain.visible import visible
     from augtui.errors import StoreError, UsageError
     from augtui.store import commanded, runs
@@ -112,7 +109,8 @@ def resume(number: Number, project: options.Project = None) -> None:
         ) from None
     own = {**run.command.settings, "project": str(path)}
     with settings.frozen(own), commanded.continuing(run.id, run.key):
-        code = get_command(main.app).main(list(words), prog_name="augtui", standalone_mode=False)
+        command_line = context.find_root().command
+        code = command_line.main(list(words), prog_name="augtui", standalone_mode=False)
     raise typer.Exit(code if isinstance(code, int) else 0)
 
 
