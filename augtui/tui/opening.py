@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from augtui.settings import Settings
 
 
+ESCAPE_S = 0.03
+"""How long an Escape may be the beginning of a sequence."""
+
+
 @dataclass(frozen=True, slots=True)
 class Glance:
     """What a glance at the settings tells."""
@@ -77,6 +81,7 @@ def run(
         settings = _load(project)
         seen = Glance(settings.project, settings.keys)
     _watch_terminal()
+    quicken_escape(os.environ)
     app = Workshop(Catalogue(commands, program), project=seen.project, screen=screen, settings=settings, keys=seen.keys)
     code = app.run()
     if app.fault is not None:
@@ -100,6 +105,17 @@ def _watch_terminal() -> None:
         os._exit(128 + signal.SIGHUP)
 
     threading.Thread(target=wait, name="terminal", daemon=True).start()
+
+
+def quicken_escape(environment: Mapping[str, str]) -> None:
+    """Wait less for what may follow an Escape: Textual's 100 ms are what a sequence may take over a network.
+
+    As with curses, ESCDELAY (in milliseconds) sets another time.
+    """
+    if not {"ESCDELAY", "SSH_CONNECTION", "MOSH_CONNECTION"} & environment.keys():
+        from textual import constants
+
+        constants.ESCAPE_DELAY = ESCAPE_S  # type: ignore[misc]  # final for those who only read it
 
 
 def _load(project: str | None) -> Settings:

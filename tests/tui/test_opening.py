@@ -11,10 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from textual import constants
 
 from augtui.cli import start
 from augtui.settings import load
-from augtui.tui.opening import Glance, glance
+from augtui.tui.opening import ESCAPE_S, Glance, glance, quicken_escape
 
 
 @pytest.mark.parametrize(
@@ -83,3 +84,15 @@ def test_the_app_ends_when_its_terminal_is_gone_without_a_signal(tmp_path: Path)
         assert app.wait(15) == 128 + signal.SIGHUP
     finally:
         app.kill()
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [({}, ESCAPE_S), ({"ESCDELAY": "500"}, 0.1), ({"SSH_CONNECTION": "10.0.0.1 1 10.0.0.2 22"}, 0.1)],
+)
+def test_an_escape_alone_waits_only_where_a_sequence_may_be_late(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: float
+) -> None:
+    monkeypatch.setattr(constants, "ESCAPE_DELAY", 0.1)
+    quicken_escape(environment)
+    assert expected == constants.ESCAPE_DELAY
