@@ -24,6 +24,7 @@ from augtui.pipelines.jobs import job_for
 from augtui.pipelines.planning import Input
 from augtui.pipelines.runner import BudgetSpent, ItemSettled, RunEvent
 from augtui.pipelines.steps import MODEL_TASKS
+from augtui.pipelines.teachers import require_named
 from augtui.settings import Settings, load
 from augtui.store import costs
 from augtui.store.projects import open_project
@@ -59,6 +60,7 @@ def augment(
 ) -> None:
     """Run a task over a file and exit with the run's code; `teachers` are models' names by language."""
     settings = load(**flags)
+    require_named(task, settings)
     if settings.offline:
         offline.engage()
     if output is not None:
@@ -74,6 +76,10 @@ def augment(
         display.say(f"model {model.name}", model.location)
         if model.tasks and task not in model.tasks:
             display.say(f"note: {model.name} was trained to {' and '.join(model.tasks)}, not to {task}")
+        elif model.is_hinted and task == "pairs":
+            display.say(
+                f"note: {model.name} knows next to nothing; its pairs have the form, their answers are often wrong"
+            )
         job = job_for(
             MODEL_TASKS[task], settings, model,
             samples=samples, options=options, variant=variant, coverage=coverage, teachers=others, unasked=unasked,

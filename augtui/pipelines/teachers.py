@@ -1,4 +1,7 @@
-"""Teachers: which model writes the responses in which language (paper, 3.1.2: one for Chinese, one for the rest)."""
+"""Teachers: which model writes the responses in which language (paper, 3.1.2: one for Chinese, one for the rest).
+
+The model that ships with augtui writes prompts: for anything else it is asked only if it is named.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,11 @@ from dataclasses import dataclass
 
 from augtui.domain.language import Language
 from augtui.errors import UsageError
-from augtui.settings import load
+from augtui.settings import Settings, load
 
 DEFAULT = "default"
+GENERAL = {"translate": "translate", "classify": "label tasks"}
+"""What only a general model can do, by task; for responses there are teachers."""
 LANGUAGES = (Language.EN.value, Language.ZH.value, Language.OTHER.value)
 
 
@@ -23,10 +28,7 @@ class Teachers:
 
 
 def teachers_of(given: Sequence[str], model: str | None) -> Teachers:
-    """Return the teachers that `--teacher LANGUAGE=MODEL` options and `-m` name; raises UsageError if they name none.
-
-    The model that ships with augtui writes prompts, no responses, so that it is asked only if it is named.
-    """
+    """Return the teachers that `--teacher LANGUAGE=MODEL` options and `-m` name; raises UsageError if none is."""
     named: dict[str, str] = {}
     for text in given:
         tongue, sign, name = text.partition("=")
@@ -37,11 +39,21 @@ def teachers_of(given: Sequence[str], model: str | None) -> Teachers:
         named[tongue] = name
     teachers = teachers_named(named, model or _set_model())
     if teachers.default is None and not teachers.by_language:
-        raise UsageError(
-            "no model is named that could write responses: the default model writes prompts only",
-            hint="For instance -m http://localhost:11434/v1#qwen2.5, -m MODEL.gguf, or --teacher zh=… default=…",
-        )
+        raise _nobody("write responses", "-m MODEL.gguf, or --teacher zh=… default=…")
     return teachers
+
+
+def require_named(task: str, settings: Settings) -> None:
+    """Raise UsageError for work that only a general model can do, where the settings name no model."""
+    if (work := GENERAL.get(task)) and "model" not in settings.model_fields_set:
+        raise _nobody(work, "or -m MODEL.gguf")
+
+
+def _nobody(work: str, others: str) -> UsageError:
+    return UsageError(
+        f"no model is named that could {work}: the default model writes prompts only",
+        hint=f"For instance -m http://localhost:11434/v1#qwen2.5, {others}",
+    )
 
 
 def teachers_named(named: Mapping[str, object], model: str | None) -> Teachers:

@@ -69,6 +69,13 @@ def test_nobody_writes_responses_unless_he_is_named(rows: Path) -> None:
     assert "default model writes prompts only" in done.stderr
 
 
+@pytest.mark.parametrize("task", ["translate", "classify"])
+def test_what_only_a_general_model_can_do_wants_one_named(rows: Path, task: str) -> None:
+    done = augtui(task, "--file", rows)
+    assert done.returncode == 2
+    assert "default model writes prompts only" in done.stderr and "-m MODEL.gguf" in done.stderr
+
+
 def test_a_judge_scores_what_passes_the_rules(tmp_path: Path) -> None:
     rows = [
         {"instruction": "Name a river in France, please.", "output": "The Loire."},

@@ -16,7 +16,7 @@ from augtui.pipelines.recipes.recipe import StepSpec
 from augtui.pipelines.recipes.stage import Interrupted, Result
 from augtui.pipelines.recipes.workshop import Workshop
 from augtui.pipelines.steps import MODEL_TASKS
-from augtui.pipelines.teachers import teachers_named
+from augtui.pipelines.teachers import require_named, teachers_named
 from augtui.settings import Settings
 from augtui.store import items
 from augtui.store.items import ResultRow
@@ -49,8 +49,9 @@ class Making:
         return self.workshop.settings(self.step)
 
     def model(self) -> Model:
-        """Return the model that works."""
+        """Return the model that works; raises UsageError for work that wants one named, where none is."""
         settings = self.settings()
+        require_named(self.task, settings)
         return self.workshop.model(settings.model, settings)
 
     def teachers(self) -> dict[str, Model]:
