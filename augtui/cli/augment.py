@@ -15,6 +15,7 @@ import typer
 
 from augtui.cli import engines
 from augtui.cli.display import Display, display_for
+from augtui.domain.tasks import PAIRS
 from augtui.engines.client import LocalEngine
 from augtui.errors import EngineError, ExitCode, OutputError
 from augtui.models import catalog, offline
@@ -74,12 +75,7 @@ def augment(
         opened = stack.enter_context(source.opened(file))
         display = stack.enter_context(display_for(task, to_file=output is not None, json=json, quiet=quiet))
         display.say(f"model {model.name}", model.location)
-        if model.tasks and task not in model.tasks:
-            display.say(f"note: {model.name} was trained to {' and '.join(model.tasks)}, not to {task}")
-        elif model.is_hinted and task == "pairs":
-            display.say(
-                f"note: {model.name} knows next to nothing; its pairs have the form, their answers are often wrong"
-            )
+        tell_limits(model, task, display)
         job = job_for(
             MODEL_TASKS[task], settings, model,
             samples=samples, options=options, variant=variant, coverage=coverage, teachers=others, unasked=unasked,
@@ -99,6 +95,14 @@ def augment(
             hint="Run the same command again with a larger --max-cost to go on.",
         )
     raise typer.Exit(_exit_code(summary))
+
+
+def tell_limits(model: catalog.Model, task: str, display: Display) -> None:
+    """Say of a model that is asked what it cannot do well."""
+    if model.tasks and task not in model.tasks:
+        display.say(f"note: {model.name} was trained to {' and '.join(model.tasks)}, not to {task}")
+    elif model.is_hinted and task == PAIRS.name:
+        display.say(f"note: {model.name} knows next to nothing; its pairs have the form, many answers are wrong")
 
 
 def work(

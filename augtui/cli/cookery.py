@@ -12,7 +12,7 @@ from pathlib import Path
 import typer
 
 from augtui.cli import engines, progress
-from augtui.cli.augment import Interruption, work
+from augtui.cli.augment import Interruption, tell_limits, work
 from augtui.cli.display import display_for
 from augtui.domain.records import Quarantined
 from augtui.domain.visible import excerpt, visible
@@ -49,6 +49,7 @@ class _Hands:
         for used in (model, *teachers.values()):
             engines.check(used, settings)
         with display_for(run.job.task.name, to_file=True, json=False, quiet=self._quiet) as display:
+            tell_limits(model, run.job.task.name, display)
             summary, poverty = work(run, self.pool, model, teachers, self._stop, display, settings)
             display.finish(summary, None, step)
         if poverty is not None and not self._stop():
@@ -80,6 +81,7 @@ def cook(
     output: str | None,
     flags: Mapping[str, object],
     changes: Sequence[str],
+    left_out: Sequence[str],
     *,
     dry_run: bool,
     field: str | None,
@@ -89,7 +91,7 @@ def cook(
     quiet: bool,
 ) -> None:
     """Run a recipe and exit with the code for how it ended."""
-    chosen = recipe.load(name, changes)
+    chosen = recipe.load(name, changes, left_out)
     given = {setting: value for setting, value in flags.items() if value is not None and setting != "project"}
     settings = load(**{**chosen.settings, **given, **_project(flags)})
     if output is not None and not dry_run:

@@ -17,6 +17,7 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="STEP.OPTION=VALUE", help="Change an option of a step; may be repeated."),
 ]
+Without = Annotated[list[str] | None, typer.Option(metavar="STEP", help="Leave a step out; may be repeated.")]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Only say what each step would come to: items, tokens, time, cost.")
 ]
@@ -35,6 +36,7 @@ def run(
     file: File = None,
     output: Out = None,
     set: Set = None,
+    without: Without = None,
     dry_run: DryRun = False,
     field: options.Field = None,
     format: options.Format = None,
@@ -49,7 +51,7 @@ def run(
     from augtui.cli.cookery import cook
 
     cook(
-        recipe, file, output, flags, set or [],
+        recipe, file, output, flags, set or [], without or [],
         dry_run=dry_run, field=field, format=format, limit=limit, json=json, quiet=quiet,
     )  # fmt: skip
 

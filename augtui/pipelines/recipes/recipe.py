@@ -45,8 +45,10 @@ class Recipe:
     """The TOML text."""
 
 
-def load(name_or_path: str, changes: Sequence[str] = ()) -> Recipe:
-    """Return a shipped recipe by its name, or one in a file; `changes` are texts STEP.OPTION=VALUE.
+def load(name_or_path: str, changes: Sequence[str] = (), left_out: Sequence[str] = ()) -> Recipe:
+    """Return a shipped recipe by its name, or one in a file, without the steps that are left out.
+
+    `changes` are texts STEP.OPTION=VALUE.
 
     Raises UsageError: no such recipe, no TOML, an unknown step or option (with the nearest name), a wrong value.
     """
@@ -62,7 +64,7 @@ def load(name_or_path: str, changes: Sequence[str] = ()) -> Recipe:
     recipe = parse(content, where, source)
     for change in changes:
         recipe = changed(recipe, change)
-    return recipe
+    return without(recipe, left_out)
 
 
 def shipped() -> dict[str, str]:
@@ -95,9 +97,7 @@ def changed(recipe: Recipe, change: str) -> Recipe:
     step_name, dot, option = path.strip().partition(".")
     if not equals or not dot or not option:
         raise UsageError(f"--set takes STEP.OPTION=VALUE, not {change!r}")
-    names = [step.name for step in recipe.steps]
-    if step_name not in names:
-        raise UsageError(f"--set {change}: the recipe has no step {step_name!r}", hint=nearest(step_name, names))
+    _require_step(recipe, step_name, f"--set {change}")
     value = _toml_value(text.strip())
     head, _, inner = option.partition(".")
     steps = []
@@ -107,6 +107,22 @@ def changed(recipe: Recipe, change: str) -> Recipe:
             step = replace(step, options=checked(step.kind, given, f"--set {change}"))
         steps.append(step)
     return replace(recipe, steps=tuple(steps))
+
+
+def without(recipe: Recipe, names: Sequence[str]) -> Recipe:
+    """Return the recipe without some of its steps. Raises UsageError: no such step, or none is left."""
+    for name in names:
+        _require_step(recipe, name, f"--without {name}")
+    steps = tuple(step for step in recipe.steps if step.name not in names)
+    if not steps:
+        raise UsageError(f"without {', '.join(names)} the recipe has no steps")
+    return replace(recipe, steps=steps)
+
+
+def _require_step(recipe: Recipe, name: str, where: str) -> None:
+    names = [step.name for step in recipe.steps]
+    if name not in names:
+        raise UsageError(f"{where}: the recipe has no step {name!r}", hint=nearest(name, names))
 
 
 def _toml_value(text: str) -> Any:

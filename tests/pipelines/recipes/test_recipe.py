@@ -88,6 +88,17 @@ def test_a_wrong_change_is_said(change: str, hint: str) -> None:
     assert hint in (caught.value.hint or "")
 
 
+def test_steps_are_left_out_from_the_command_line() -> None:
+    found = recipe.load("paper", ["expand.count=7"], ["pairs", "check"])
+    assert [step.name for step in found.steps] == ["expand", "respond", "refine", "dedupe", "export"]
+    with pytest.raises(UsageError, match="no step 'pair'") as caught:
+        recipe.load("paper", [], ["pair"])
+    assert caught.value.hint == "Did you mean 'pairs'?"
+    names = [step.name for step in recipe.load("clean").steps]
+    with pytest.raises(UsageError, match="no steps"):
+        recipe.load("clean", [], names)
+
+
 def test_a_recipe_that_there_is_not(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no recipe 'papr'") as caught:
         recipe.load("papr")
