@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -74,11 +75,18 @@ def _run(project: projects.Project, task: str, records: list[Record], pending: i
     runs.finish(project, run, "interrupted" if pending else "finished")
 
 
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("built") / "demo.db"
+    build(path)
+    return path
+
+
 @pytest.fixture
-def project_file(home: Path) -> Path:
+def project_file(home: Path, built: Path) -> Path:
     path = home / "projects" / "demo.db"
     path.parent.mkdir(parents=True)
-    build(path)
+    shutil.copyfile(built, path)
     return path
 
 
@@ -92,6 +100,8 @@ def workshop(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Workshop]:
 
     monkeypatch.setattr(models, "free_bytes", lambda: 6_000_000_000)
     monkeypatch.setattr(Jobs, "capture", capture)
+    # The rest is loaded at once: a person would look at the first screen meanwhile, a test waits.
+    monkeypatch.setattr("augtui.tui.app.LOAD_EVERY_S", 0.0)
     catalogue = describe(commands)
 
     def make(project: str = "demo", screen: str | None = None, theme: str | None = None) -> Workshop:
