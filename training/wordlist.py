@@ -1,10 +1,12 @@
-"""Build the list of common English words that the refinement guard ships.
+"""Build the lists of English words that the guard ships: the common ones, and rarer ones that are words all the same.
 
     python -m training.wordlist SHARED_DATA augtui/domain/words/english.txt
+    python -m training.wordlist SHARED_DATA augtui/domain/words/rarer.txt --rarer
 
 A word is listed when enough documents of permissively licensed text use it: news articles, and prompts with their
 answers. A word written with a capital inside sentences more often than not is listed with a capital, because the guard
-must not take a name for a common word. The same input files give the same list, byte for byte.
+must not take a name for a common word. A rarer word is one that enough articles of an encyclopedia, or prompts, write
+small. The same input files give the same lists, byte for byte.
 """
 
 from __future__ import annotations
@@ -20,7 +22,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from augtui.domain.spelling import is_common
+
 NEWS = "corpus/wikinews.txt.xz"
+ENCYCLOPEDIA = "corpus/enwiki.txt.xz"
+QUESTIONS = "train/dolly_6400_instructions.jsonl"
 PROMPTS = (
     "seeds/self_instruct_seed_tasks.jsonl",
     "seeds/self_instruct_user_oriented.jsonl",
@@ -38,6 +44,10 @@ FREQUENT, SLIP_RATIO = 100, 20
 """A word that is one slip from a word in at least FREQUENT articles, and SLIP_RATIO times rarer, is a misspelling."""
 NAME_FLOOR = 40
 """Articles that must use a word which is mostly a name."""
+RARER_FLOOR = 4
+"""Articles or prompts that must use a word which is not common."""
+RARER_LETTERS = 5
+"""What is shorter is mostly an abbreviation or foreign."""
 WORD = re.compile(r"[A-Za-z]+")
 INITIAL = frozenset(".!?:;\"“”‘'(*#\n|>")
 
@@ -104,13 +114,30 @@ def slips(word: str) -> set[str]:
     return (dropped | doubled | swapped) - {word}
 
 
+def _slipped(usage: Usage) -> dict[str, int]:
+    """Return the usual misspellings of the frequent words, each with the documents that use the word itself."""
+    found: dict[str, int] = {}
+    for word, count in usage.documents.items():
+        if count >= FREQUENT and len(word) >= 7:
+            for slip in slips(word):
+                found[slip] = max(found.get(slip, 0), count)
+    return found
+
+
+def rarer_words(usage: Usage) -> list[str]:
+    """Return the words in lower case that the guard does not know as common ones, in alphabetical order."""
+    slipped = _slipped(usage)
+    return sorted(
+        word
+        for word, count in usage.documents.items()
+        if count >= RARER_FLOOR and count * SLIP_RATIO >= slipped.get(word, 0)
+        and len(word) >= RARER_LETTERS and 3 * usage.lower[word] >= usage.capital[word] and not is_common(word)
+    )  # fmt: skip
+
+
 def common_words(news: Usage, prompts: Usage) -> list[str]:
     """Return the words that are common in either usage, names with a capital, in alphabetical order."""
-    frequent = [word for word, count in news.documents.items() if count >= FREQUENT and len(word) >= 7]
-    slipped: dict[str, int] = {}
-    for word in frequent:
-        for slip in slips(word):
-            slipped[slip] = max(slipped.get(slip, 0), news.documents[word])
+    slipped = _slipped(news)
     listed = []
     for word in news.documents.keys() | prompts.documents.keys():
         in_news, in_prompts = news.documents[word], prompts.documents[word]
@@ -131,16 +158,36 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Build the list of common English words of the refinement guard.")
     parser.add_argument("data", type=Path, help="folder with corpus/, seeds/, train/ and evaluate/")
     parser.add_argument("output", type=Path)
+    parser.add_argument("--rarer", action="store_true", help="the rarer words, which the list of common ones lacks")
     arguments = parser.parse_args()
-    news, prompts = Usage(), Usage()
-    for row in _rows(arguments.data / NEWS):
-        news.add(html.unescape(row["text"]))
-    for name in PROMPTS:
-        for row in _rows(arguments.data / name):
-            prompts.add("\n".join(_strings(row)))
-    words = common_words(news, prompts)
+    words = _rarer(arguments.data) if arguments.rarer else _common(arguments.data)
     arguments.output.write_text("\n".join(words) + "\n", encoding="utf-8")
     print(f"{len(words):,} words written to {arguments.output}")
+
+
+def _common(data: Path) -> list[str]:
+    news, prompts = Usage(), Usage()
+    for row in _rows(data / NEWS):
+        news.add(html.unescape(row["text"]))
+    for name in PROMPTS:
+        for row in _rows(data / name):
+            prompts.add("\n".join(_strings(row)))
+    return common_words(news, prompts)
+
+
+def _rarer(data: Path) -> list[str]:
+    usage = Usage()
+    article: list[str] = []
+    with lzma.open(data / ENCYCLOPEDIA, "rt", encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("</doc"):
+                usage.add(html.unescape("".join(article)))
+                article = []
+            elif not line.startswith("<doc"):
+                article.append(line)
+    for row in _rows(data / QUESTIONS):
+        usage.add("\n".join(_strings(row)))
+    return rarer_words(usage)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ from functools import lru_cache
 from itertools import pairwise
 
 from augtui.domain.facts import Carrier
-from augtui.domain.language import Language
+from augtui.domain.language import Language, language
 from augtui.domain.numbers import CHINESE_NUMERAL, MONTHS, NUMBER_WORDS, has_date
-from augtui.domain.spelling import HAN, WORD, correction, fillers, is_common, stem, tokens
+from augtui.domain.spelling import HAN, WORD, correction, fillers, is_common, normalise, rarer_words, stem, tokens
 
 _COMPARED = 400
 """New words of a refined text that are compared with a missing one as its correction."""
@@ -115,13 +115,13 @@ def lost_characters(prose: str, refined: str) -> list[str]:
 
 
 def unknown_words(original: str, carrier: Carrier, language: Language) -> list[str]:
-    """Return the Latin words in the refined running text that are neither the original's nor common English.
+    """Return the Latin words in the refined running text that are neither the original's nor English, common or rarer.
 
     Only of English and Chinese prompts: other languages have no word list here.
     """
     if language is Language.OTHER:
         return []
-    strange = [word for word in carrier.latin if not _is_usual(word)]
+    strange = [word for word in carrier.latin if not _is_word(word)]
     if not strange:
         return []
     known = frozenset(WORD.findall(original.casefold()))
@@ -135,10 +135,19 @@ def unknown_words(original: str, carrier: Carrier, language: Language) -> list[s
     return [word for word in found if not (word.isupper() and len(word) < 5)]
 
 
+def coined_words(original: str, text: str, *, names: bool = False) -> list[str]:
+    """Return the words of a new text that are no English and not the original's: what a small model makes up.
+
+    Those with a capital only if `names` are wanted: no list has all the names that there are.
+    """
+    found = unknown_words(normalise(original), Carrier(text), language(original))
+    return found if names else [word for word in found if word.islower()]
+
+
 @lru_cache(maxsize=65536)
-def _is_usual(word: str) -> bool:
+def _is_word(word: str) -> bool:
     if len(word) < 3:
         return True
     if not word.isascii():
         word = "".join(char for char in unicodedata.normalize("NFKD", word) if char.isascii())
-    return is_common(word)
+    return is_common(word) or word in rarer_words()

@@ -72,6 +72,12 @@ def common_names() -> frozenset[str]:
 
 
 @cache
+def rarer_words() -> frozenset[str]:
+    """Return English words in lower case that are words, but not common."""
+    return frozenset(word for line in _lines("rarer.txt") for word in line)
+
+
+@cache
 def _families() -> dict[str, str]:
     # Families that share a word are one family, named by the first base form.
     base: dict[str, str] = {}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from importlib import resources
 
-from training.wordlist import Usage, common_words, slips
+from augtui.domain.content import coined_words
+from augtui.domain.spelling import is_common
+from training.wordlist import Usage, common_words, rarer_words, slips
 
 
 def usage(*texts: str) -> Usage:
@@ -20,6 +22,20 @@ def test_common_words_names_and_misspellings() -> None:
     assert {"government", "met", "haiku", "Paris"} <= set(listed)
     assert not {"goverment", "zyx", "paris"} & set(listed)
     assert listed == sorted(listed, key=lambda word: (word.lower(), word))
+
+
+def test_rarer_words_are_used_by_several_and_written_small() -> None:
+    texts = ["An eagle of Zorkland sat on the lighthouse."] * 4 + ["A blorps sat.", "Eagle and eagle."]
+    assert rarer_words(usage(*texts)) == ["eagle", "lighthouse"]
+
+
+def test_the_shipped_list_of_rarer_words_is_sorted_and_holds_no_common_one() -> None:
+    words = (resources.files("augtui.domain") / "words" / "rarer.txt").read_text(encoding="utf-8").split()
+    assert words == sorted(set(words)) and not any(map(is_common, words))
+    assert coined_words("Write of birds", "An eagle on a lighthouse sees a birror and a summaryus.") == [
+        "birror",
+        "summaryus",
+    ]
 
 
 def test_a_slip_drops_doubles_or_swaps_an_inner_letter() -> None:

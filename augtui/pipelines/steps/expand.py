@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from augtui.domain.content import coined_words
 from augtui.domain.delexical import strange_sign
 from augtui.domain.guard import Strictness, guard
 from augtui.domain.language import language
@@ -39,7 +40,11 @@ class Expand(Step[Answer]):
         seed, text = item.instruction, answer.instruction
         if self.job.is_hinted and (sign := strange_sign(seed, text)):
             return f"sign of nothing: {sign}"
-        return stray(self.job, seed, text) or self._likeness(item.record_id, seed, text)
+        return (
+            stray(self.job, seed, text)
+            or coined(self.job, seed, f"{text}\n{answer.response or ''}")
+            or self._likeness(item.record_id, seed, text)
+        )
 
     def _likeness(self, record_id: str, seed: str, text: str) -> str | None:
         limit = self.job.similarity
@@ -82,3 +87,9 @@ def stray(job: Job, origin: str, text: str) -> str | None:
     if job.keeps_language and language(origin) != language(text):
         return f"language changed: {language(origin)} to {language(text)}"
     return None
+
+
+def coined(job: Job, origin: str, text: str, *, names: bool = False) -> str | None:
+    """Return the words that a new text makes up, under the strict guard, which is the small models' own."""
+    words = coined_words(origin, text, names=names) if job.guard is Strictness.STRICT else []
+    return f"unknown word: {', '.join(words[:3])}" if words else None

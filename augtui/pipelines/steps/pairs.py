@@ -8,7 +8,7 @@ from typing import Any
 from augtui.domain.tasks import Answer
 from augtui.metrics.similarity import rouge_l
 from augtui.pipelines.steps.base import Outcome, Step
-from augtui.pipelines.steps.expand import stray
+from augtui.pipelines.steps.expand import coined, stray
 from augtui.store.dataset import GeneratedRecord
 from augtui.store.items import PendingItem, ResultRow
 
@@ -25,6 +25,10 @@ class Pairs(Step[Answer]):
             likeness = rouge_l(parent.instruction, answer.instruction)
             if likeness >= limit:
                 return f"copies its context: ROUGE-L {likeness:.2f}"
+        shown = "\n".join(f"{parent.instruction}\n{parent.response}" for parent in item.context)
+        # A model that has read little knows no names; those that it says, it makes up.
+        if strange := coined(self.job, shown, f"{answer.instruction}\n{answer.response}", names=True):
+            return strange
         # Its language is that of one of the examples; they may be in several.
         faults = [stray(self.job, parent.instruction, answer.instruction) for parent in item.context]
         return next(iter(faults), None) if all(faults) else None

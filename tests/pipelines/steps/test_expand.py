@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from augtui.domain.guard import Strictness
 from augtui.domain.tasks import EXPAND
 from augtui.engines.base import Request
 from augtui.metrics.similarity import rouge_l
@@ -108,3 +109,13 @@ def test_coverage_gives_more_to_sparse_regions_and_puts_them_first(project: Proj
     alone = sum(line["source"] == "Repair a bicycle chain" for line in lines)
     assert alone > 2 * max(shares)
     assert sum(shares) + alone == 33
+
+
+def test_made_up_words_are_refused_under_the_strict_guard(project: Project, tmp_path: Path) -> None:
+    path = bench.write(tmp_path / "seeds.jsonl", [{"prompt": "Write about the zorkan bridge."}])
+    answers = ["Draw a birror in charcoal.", "Describe how Zanthor sees the zorkan eagle."]
+    job = bench.job(EXPAND, samples=1, retries=1, guard=Strictness.STRICT)
+    _, lines = bench.run(project, job, path, bench.ScriptedEngine(lambda request: answers.pop(0)))
+    # A name may be one that no list has, a rarer word is a word, and the seed's own words are known.
+    assert [line["instruction"] for line in lines] == ["Describe how Zanthor sees the zorkan eagle."]
+    assert project.read("SELECT reason FROM attempts WHERE verdict = 'rejected'") == [("unknown word: birror",)]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from augtui.domain.guard import Strictness
 from augtui.domain.tasks import PAIRS
 from augtui.engines.base import Request
 from augtui.errors import InputError, UsageError
@@ -106,3 +107,16 @@ def test_examples_are_one_to_three() -> None:
     for text in ("0", "4", "3..1", "x", "1..9", ""):
         with pytest.raises(UsageError):
             context_sizes(text)
+
+
+def test_made_up_words_and_names_are_refused_under_the_strict_guard(project: Project, rows: Path) -> None:
+    answers = [
+        "### Instruction:\nWho was the first in Oerlo?\n\n### Response:\nA king.",
+        "### Instruction:\nWho was the first in London?\n\n### Response:\nA birror.",
+        "### Instruction:\nWho was the first in London?\n\n### Response:\nA king of the guide book.",
+    ]
+    job = bench.job(PAIRS, samples=1, options={"k": [1, 1]}, retries=2, guard=Strictness.STRICT)
+    _, lines = bench.run(project, job, rows, ScriptedEngine(lambda request: answers.pop(0)))
+    assert [line["response"] for line in lines] == ["A king of the guide book."]
+    refused = project.read("SELECT reason FROM attempts WHERE verdict = 'rejected' ORDER BY attempt")
+    assert refused == [("unknown word: Oerlo",), ("unknown word: birror",)]
