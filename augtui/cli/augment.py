@@ -14,7 +14,8 @@ from typing import Any
 import typer
 
 from augtui.cli import engines
-from augtui.cli.display import Display, display_for
+from augtui.cli.display import Display
+from augtui.cli.display_choice import display_for
 from augtui.domain.tasks import PAIRS
 from augtui.engines.client import LocalEngine
 from augtui.errors import EngineError, ExitCode, OutputError

@@ -13,7 +13,7 @@ import typer
 
 from augtui.cli import engines, progress
 from augtui.cli.augment import Interruption, tell_limits, work
-from augtui.cli.display import display_for
+from augtui.cli.display_choice import display_for
 from augtui.domain.records import Quarantined
 from augtui.domain.visible import excerpt, visible
 from augtui.engines.base import Engine

@@ -7,7 +7,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from augtui.domain.visible import excerpt, visible
@@ -205,41 +204,6 @@ class TerminalDisplay(Display):
         if not self.json_summary:
             for line in closing_lines(summary, output, source):
                 self._console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-@contextmanager
-def display_for(task: str, *, to_file: bool, json: bool, quiet: bool) -> Iterator[Display]:
-    """Choose the display that suits where stdout and stderr go."""
-    from augtui.cli import app_line
-
-    shows = not to_file
-    if app_line.wanted():
-        from augtui.cli import events
-
-        told = events.EventDisplay(task)
-        told.start()
-        yield told
-        return
-    if quiet:
-        yield Display(task, shows_results=shows, json_summary=json)
-        return
-    if not sys.stderr.isatty():
-        yield PlainDisplay(task, shows_results=shows, json_summary=json)
-        return
-    from rich.console import Console
-
-    # Results for the eye share the bar's terminal; JSON lines to a pipe do not.
-    pretty = shows and sys.stdout.isatty() and not json
-    console = Console(stderr=True)
-    display = TerminalDisplay(task, console, shows_results=shows, pretty=pretty, json_summary=json)
-    if shows and sys.stdout.isatty() and not pretty:
-        yield Display(task, shows_results=True, json_summary=json)
-        return
-    display.start()
-    try:
-        yield display
-    finally:
-        display.stop()
 
 
 def closing_lines(summary: Summary, output: str | None, source: str) -> Iterator[str]:

@@ -12,7 +12,7 @@ import typer
 
 from augtui.cli import engines
 from augtui.cli.augment import Interruption, work
-from augtui.cli.display import display_for
+from augtui.cli.display_choice import display_for
 from augtui.cli.sifting import Sieve
 from augtui.domain.annotation import CHECK, CLASSIFY
 from augtui.domain.records import Quarantined, digest
