@@ -64,6 +64,15 @@ def _context(extra: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value}
 
 
+def surroundings(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a record's `extra` keeps that stands before its instruction: `system` and `history`, where there are.
+
+    What is made in the place of a record (its response, its refinement) stands behind the same.
+    """
+    found = {"system": system(extra), "history": [list(turn) for turn in history(extra)]}
+    return {name: value for name, value in found.items() if value}
+
+
 def system(extra: Mapping[str, Any]) -> str | None:
     """Return the system prompt that a record's `extra` keeps, None where there is none."""
     return _text(extra.get("system"))

@@ -292,7 +292,9 @@ def _assumed(stage: Making, state: _State) -> _Rate:
     job = stage.job(())
     step = step_for(job)
     for number, record in enumerate(state.sample):
-        item = PendingItem(number, str(number), str(number), record.instruction, record.response, 0, 0, None, None, {})
+        item = PendingItem(
+            number, str(number), str(number), record.instruction, record.response, 0, 0, None, None, record.extra
+        )
         if stage.task == "pairs":
             others = [other for other in state.sample if other.response][:2]
             parents = tuple(Parent(str(place), other.instruction, other.response) for place, other in enumerate(others))
