@@ -114,6 +114,9 @@ def test_balance_by_a_field_hits_the_mix_and_lists_what_to_expand(tmp_path: Path
     copies = [line["augtui"]["balance"] for line in lines if line["meta"]["kind"] == "code"]
     assert [(one["copy"], one["copies"]) for one in copies] == [(0, 2), (1, 2)] * 5
     assert json.loads(done.stdout)["classes"]["code"] == {"present": 5, "target": 10, "rows": 10, "expand": 0}
+    done = augtui("balance", "--file", file, "--label-field", "meta.sort")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert "no row has a class in its field 'meta.sort'" in done.stderr.decode()
     done = augtui("balance", *arguments, "--shortage", "expand", "--seeds", seeds)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["to_expand"] == 5
