@@ -228,8 +228,12 @@ def json_object(stream: Stream, is_row: Callable[[Any], bool]) -> Rows:
     try:
         document = jsontext.DECODER.decode(text)
     except json.JSONDecodeError as error:
+        several = error.msg == "Extra data"
         raise InputError(
-            f"{stream.name} is neither JSON lines nor one JSON text: {error.msg}, line {error.lineno}"
+            f"{stream.name} is neither JSON lines nor one JSON text: {error.msg}, line {error.lineno}",
+            hint="if it holds objects on several lines each, write a line each: jq -c . FILE > FILE.jsonl"
+            if several
+            else None,
         ) from None
     except (ValueError, RecursionError) as error:
         yield _quarantined(1, jsontext.reason(error), text)

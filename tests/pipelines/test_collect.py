@@ -189,6 +189,12 @@ def test_what_is_no_data_set_is_refused(data: bytes, message: str) -> None:
         read(data)
 
 
+def test_objects_on_several_lines_each_are_refused_with_the_way_out() -> None:
+    with pytest.raises(InputError, match="Extra data") as caught:
+        read(b'{\n "instruction": "a"\n}\n{\n "instruction": "b"\n}\n')
+    assert "jq -c" in str(caught.value.hint)
+
+
 def test_missing_file_and_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         list(collect.read(tmp_path / "none.jsonl"))
