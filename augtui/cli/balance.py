@@ -18,7 +18,8 @@ Mix = Annotated[
     typer.Option(metavar="tapir|uniform|FILE.toml", help="The share of each class; a file says Math = 0.2, and so on."),
 ]
 LabelField = Annotated[
-    str | None, typer.Option(help="The field that holds a record's class, for instance label, as augtui classify writes it.")
+    str | None,
+    typer.Option(help="The field that holds a record's class, for instance label, as augtui classify writes it."),
 ]
 Classifier = Annotated[
     str | None, typer.Option(help="A model that labels, instead of the small classifier: a GGUF file or a server.")
