@@ -19,7 +19,7 @@ Mix = Annotated[
 ]
 LabelField = Annotated[
     str | None,
-    typer.Option(help="The field that holds a record's class, for instance label, as augtui classify writes it."),
+    typer.Option(help="The field that holds a record's class, such as label, which augtui classify writes."),
 ]
 Classifier = Annotated[
     str | None, typer.Option(help="A model that labels, instead of the small classifier: a GGUF file or a server.")

@@ -153,7 +153,8 @@ def test_files_of_the_steps_are_read() -> None:
     ]
     made = list(sources.of_file(rows))
     assert [(one.kind, one.source_id, one.target_id) for one in made] == [
-        ("ie", "s1", "c1"), ("ir", "r1", "r1~refined"), ("ir", "r3", "r3~refined"), ("ire", "", "p1"), ("ire", "p1", "p2"),
+        ("ie", "s1", "c1"), ("ir", "r1", "r1~refined"), ("ir", "r3", "r3~refined"),
+        ("ire", "", "p1"), ("ire", "p1", "p2"),
     ]  # fmt: skip
     assert made[1].target.instruction == "Name a hill in Wales."
     assert made[2].source is not None
