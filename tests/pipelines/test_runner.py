@@ -79,6 +79,18 @@ def test_what_refine_writes_is_refined_for_the_next_step(project: Project, tmp_p
     assert (record.response, record.source_id, record.extra["system"]) == ("Dear all, …", "a", "Be kind.")
 
 
+def test_the_line_ends_of_windows_are_not_the_models_affair(project: Project, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"instruction": "Sort these words:\r\n\r\npear\r\napple"}) + "\n")
+    engine = ScriptedEngine(refined)
+    with opened(str(path)) as source:
+        run(project, JOB, source, engine)
+        (line,) = lines(project, JOB, source)
+    assert engine.asked[0].messages[-1].content.endswith("Sort these words:\n\npear\napple")
+    assert line["status"] == "accepted"
+    assert line["instruction"] == "Sort these words:\r\n\r\npear\r\napple"
+
+
 def test_every_record_is_refined_once_in_order(project: Project, source: Source) -> None:
     engine = ScriptedEngine(refined)
     summary = run(project, JOB, source, engine)

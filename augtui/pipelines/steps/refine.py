@@ -8,7 +8,7 @@ from augtui.domain import records
 from augtui.domain.delexical import strange_sign
 from augtui.domain.guard import guard
 from augtui.domain.tasks import Answer
-from augtui.pipelines.steps.base import Outcome, Step, joined
+from augtui.pipelines.steps.base import Outcome, Step, joined, unix_lines
 from augtui.store.dataset import GeneratedRecord
 from augtui.store.items import PendingItem, ResultRow
 
@@ -18,9 +18,10 @@ class Refine(Step[Answer]):
 
     def fault(self, item: PendingItem, answer: Answer) -> str | None:
         """Return what was lost, invented or leaked."""
-        if self.job.is_hinted and (sign := strange_sign(item.instruction, answer.instruction)):
+        original = unix_lines(item.instruction)
+        if self.job.is_hinted and (sign := strange_sign(original, answer.instruction)):
             return f"sign of nothing: {sign}"
-        return joined(guard(item.instruction, answer.instruction, self.job.guard))
+        return joined(guard(original, answer.instruction, self.job.guard))
 
     def accepted(self, item: PendingItem, answer: Answer) -> Outcome:
         """Return the refined record, behind the same system prompt and turns as its original."""
