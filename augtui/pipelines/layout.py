@@ -45,8 +45,8 @@ class Layout:
     """The key whose text a plain row joins to its instruction."""
 
 
-def arranged(keys: tuple[str, ...], shape: Shape, own_name: str | None) -> Layout:
-    """Return where rows with these keys keep what, by a shape's names or the user's own name of the instruction."""
+def arranged(keys: tuple[str, ...], shape: Shape, own_name: str | None, own_response: str | None = None) -> Layout:
+    """Return where rows with these keys keep what, by a shape's names or the user's own for the two texts."""
     plain = [(key, key.strip().lower()) for key in keys]
 
     def named(names: Iterable[str]) -> tuple[str, ...]:
@@ -64,7 +64,9 @@ def arranged(keys: tuple[str, ...], shape: Shape, own_name: str | None) -> Layou
     given = next(iter(named(shape.input)), None)
     instances, turned = named(("instances",)), named(("history",))
     response, rejected, system = named(shape.response), named(shape.rejected), named(_SYSTEM_NAMES)
-    if rejected:
+    if own_response is not None:
+        response = (own_response,) if own_response in keys else named((own_response.strip().lower(),))
+    elif rejected:
         # Whatever else a row has as its response: what was rejected was rejected in favour of the chosen one.
         response = tuple(sorted(response, key=lambda key: key.strip().lower() not in CHOSEN))
     identity = next(iter(named(ID_NAMES)), None)
