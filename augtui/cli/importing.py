@@ -66,7 +66,7 @@ def import_(
     set aside.
     """
     from augtui.errors import UsageError
-    from augtui.pipelines import shapes
+    from augtui.pipelines import hub, shapes, source
     from augtui.pipelines.import_rows import Reading
     from augtui.settings import load
     from augtui.store.projects import open_project
@@ -78,6 +78,9 @@ def import_(
     reading = Reading(field, format, shape, choice, encoding, limit, response)
     aside = 0
     settings = load(project=project)
+    for name in files:
+        if not hub.is_hub_name(name):
+            source.require_readable(name)
     with open_project(settings.project) as opened:
         for name in files:
             for summary in _imported(opened, name, reading, license, quiet, settings.stall):
