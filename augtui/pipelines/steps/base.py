@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from augtui.domain.delexical import Delexicalised, delexicalise
 from augtui.domain.kinds import classify
 from augtui.domain.language import Language, language
-from augtui.domain.records import Record
+from augtui.domain.records import Record, kin
 from augtui.domain.templates import Message
 from augtui.pipelines import rows
 from augtui.pipelines.job import Job
@@ -113,6 +113,8 @@ class Step(ABC, Generic[A]):
     def row(self, row: ResultRow, common: Mapping[str, Any]) -> dict[str, Any]:
         """Return one line of the output; an id is the one that the user's file gave, or the record's own."""
         line = {"id": rows.given_id(row), **self.columns(row)}
+        if (family := kin(row.extra)) is not None:
+            line["family"] = family
         return {**line, "status": row.status, "reason": row.reason, "provenance": rows.provenance(row, common)}
 
     @abstractmethod

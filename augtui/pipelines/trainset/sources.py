@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from augtui.domain.records import Quarantined, Record
+from augtui.domain.records import Quarantined, Record, kin
 from augtui.pipelines.trainset.examples import Made
 from augtui.store import family, reviews, stages
 from augtui.store.projects import Project
@@ -190,9 +190,8 @@ def _source_name(record: Record) -> str:
 def _kin(record: Record) -> str:
     """Return the family that a row names, or itself."""
     extra: Mapping[str, Any] = record.extra
-    for name in ("family", "source_id"):
-        if isinstance(extra.get(name), str | int) and not isinstance(extra.get(name), bool) and str(extra[name]):
-            return str(extra[name])
+    if (named := kin(extra)) is not None:
+        return named
     provenance = extra.get("provenance")
     if isinstance(provenance, dict) and isinstance(provenance.get("record"), str) and "refined" in extra:
         return str(provenance["record"])

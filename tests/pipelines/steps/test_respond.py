@@ -77,6 +77,13 @@ def test_a_record_is_answered_behind_its_own_system_prompt_and_turns(project: Pr
     assert made is not None and dict(made.extra) == talk
 
 
+def test_a_row_says_further_on_whose_relative_it_is(project: Project, tmp_path: Path) -> None:
+    rows = bench.write(tmp_path / "rows.jsonl", [{**ROWS[1], "id": "m1", "source_id": "s1"}, ROWS[0]])
+    _, lines = bench.run(project, bench.job(RESPOND), rows, ScriptedEngine(lambda request: "The Etna, which smokes."))
+    assert lines[0]["family"] == "s1"
+    assert "family" not in lines[1]
+
+
 def test_each_language_has_its_teacher_and_each_result_says_which(project: Project, rows: Path) -> None:
     teacher = replace(bench.job(RESPOND), model_name="qwen", model_sha256="1" * 64)
     job = replace(bench.job(RESPOND), teachers=(("zh", teacher),))
