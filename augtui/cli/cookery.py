@@ -155,6 +155,9 @@ class _Watcher:
         """Tell what a stage came to."""
         if not self._quiet:
             _say(f"  {told(stage)}")
+            if unanswered := stage.detail.get("failures", {}).get("no response"):
+                name = visible(stage.name)
+                _say(f"  note: no model is named that could answer {unanswered:,} of them: --set {name}.model=MODEL")
 
 
 def told(stage: StageReport) -> str:

@@ -191,6 +191,8 @@ def test_a_pipeline_on_the_command_line(tmp_path: Path) -> None:
     told = json.loads(forecast.stdout)
     assert {step["basis"] for step in told["steps"]} == {"done", "no model"}
     assert told["items"] == 0
+    again = augtui("pipeline", "run", "paper", "--file", path, "-o", out, *fast)
+    assert "note: no model is named that could answer" in again.stderr
     shown = augtui("pipeline", "show", "1")
     assert "expand" in shown.stdout and "finished" in shown.stdout
     fates = lines(augtui("pipeline", "show", "1", "--stage", "refine").stdout)
