@@ -189,6 +189,17 @@ def test_what_is_no_data_set_is_refused(data: bytes, message: str) -> None:
         read(data)
 
 
+def test_an_object_of_rows_by_their_ids_is_read() -> None:
+    data = b'{"a": {"question": "Why?", "answer": "So."}, "b": {"id": 7, "question": "How?"}}'
+    found = [record for record in read(data) if isinstance(record, Record)]
+    assert [(record.instruction, record.response, record.source_id) for record in found] == [
+        ("Why?", "So.", "a"),
+        ("How?", None, 7),
+    ]
+    with pytest.raises(InputError, match="no row of"):
+        read(b'{"a": {"x": 1}, "b": {"question": "How?"}}')
+
+
 def test_objects_on_several_lines_each_are_refused_with_the_way_out() -> None:
     with pytest.raises(InputError, match="Extra data") as caught:
         read(b'{\n "instruction": "a"\n}\n{\n "instruction": "b"\n}\n')
