@@ -122,6 +122,9 @@ def _rows(stream: streams.Stream, field: str | None, stated: str | None, layout:
         case "object":
             return readers.json_object(stream, lambda value: _is_row(value, field, layout))
         case "csv":
+            if said := formats.EXCEL_SEPARATOR.match(stream.peek(len(b"sep=;\r\n"))):
+                stream.read(said.end())
+                return readers.table(stream, said[1].decode())
             sample = stream.peek(streams.CHUNK)
             return readers.table(stream, formats.header_delimiter(sample, field) or ",")
         case "tsv":

@@ -189,6 +189,12 @@ def test_what_is_no_data_set_is_refused(data: bytes, message: str) -> None:
         read(data)
 
 
+def test_the_first_line_that_tells_excel_the_separator_is_no_header() -> None:
+    (record,) = read(b"\xef\xbb\xbfsep=;\r\ninstruction;output\r\nSay a;b\r\n", format="csv")
+    assert isinstance(record, Record)
+    assert (record.instruction, record.response, record.line) == ("Say a", "b", 1)
+
+
 def test_an_object_of_rows_by_their_ids_is_read() -> None:
     data = b'{"a": {"question": "Why?", "answer": "So."}, "b": {"id": 7, "question": "How?"}}'
     found = [record for record in read(data) if isinstance(record, Record)]
