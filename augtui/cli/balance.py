@@ -18,7 +18,8 @@ Mix = Annotated[
     typer.Option(metavar="tapir|uniform|FILE.toml", help="The share of each class; a file says Math = 0.2, and so on."),
 ]
 LabelField = Annotated[
-    str | None, typer.Option(help="The field that holds a record's class, for instance augtui.classify.label.")
+    str | None,
+    typer.Option(help="The field that holds a record's class, such as label, which augtui classify writes."),
 ]
 Classifier = Annotated[
     str | None, typer.Option(help="A model that labels, instead of the small classifier: a GGUF file or a server.")
@@ -94,6 +95,11 @@ def balance(
 
         given = ((record, label(number, row)) for number, (record, row) in enumerate(sieve.rows()))
         labels = list(balancing.labels(given, confidence, sieve.progress("labelling"), shares))
+        if label_field is not None and labels and all(one.confidence is not None for one in labels):
+            raise UsageError(
+                f"no row has a class in its field {label_field!r}",
+                hint="name the field that holds it, or leave --label-field out: then the small classifier labels",
+            )
         plan = balancing.plan([label.name for label in labels], size or len(labels), shares, chosen, seed)
         common = {"mix": mix, "size": size or len(labels), "seed": seed, "shortage": chosen}
         decisions = list(_decisions(labels, plan))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json as encoder
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import typer
 from augtui.cli import engines, progress
 from augtui.cli.augment import Interruption, tell_limits, work
 from augtui.cli.display_choice import display_for
-from augtui.domain.records import Quarantined
+from augtui.domain.records import Quarantined, Record
 from augtui.domain.visible import excerpt, visible
 from augtui.engines.base import Engine
 from augtui.errors import EngineError, ExitCode, InputError, UsageError
@@ -22,7 +23,7 @@ from augtui.models.catalog import Model
 from augtui.pipelines import export, source
 from augtui.pipelines.augment import Augmentation, Summary
 from augtui.pipelines.choices import nearest, one_of
-from augtui.pipelines.planning import Input, Stored, Supply
+from augtui.pipelines.planning import Given, Input, Stored, Supply
 from augtui.pipelines.recipes import execution, recipe
 from augtui.pipelines.recipes.execution import PipelineReport, StageReport
 from augtui.pipelines.recipes.workshop import Workshop
@@ -154,6 +155,9 @@ class _Watcher:
         """Tell what a stage came to."""
         if not self._quiet:
             _say(f"  {told(stage)}")
+            if unanswered := stage.detail.get("failures", {}).get("no response"):
+                name = visible(stage.name)
+                _say(f"  note: no model is named that could answer {unanswered:,} of them: --set {name}.model=MODEL")
 
 
 def told(stage: StageReport) -> str:
@@ -285,11 +289,12 @@ def make_trainset(
     targets = {kind: _target(output, kind, len(wanted)) for kind in wanted}
     for path in targets.values():
         export.require_writable(str(path))
+    aside: list[Quarantined] = []
     with ExitStack() as stack:
         if files:
             supplies = [Input(stack.enter_context(source.opened(name))) for name in files]
             outcomes = (outcome for supply in supplies for outcome in supply.given())
-            made = sources.of_file(outcome if isinstance(outcome, Quarantined) else outcome[0] for outcome in outcomes)
+            made = sources.of_file(_records(outcomes, aside))
         else:
             project = stack.enter_context(open_project(load(project=project_name).project, create=False))
             made = sources.of_project(project)
@@ -299,14 +304,27 @@ def make_trainset(
     elif not quiet:
         for kind in wanted:
             counts = ", ".join(f"{name} {count:,}" for name, count in report.table_2[kind].items())
-            aside = f", {report.validation[kind]:,} of them for validation" if validation else ""
-            _say(
-                f"D_{kind.upper()}: {report.examples[kind]:,} examples ({counts}){aside}: {visible(report.paths[kind])}"
+            held = f", {report.validation[kind]:,} of them for validation" if validation else ""
+            where = visible(report.paths[kind])
+            print(
+                f"augtui trainset: D_{kind.upper()}: {report.examples[kind]:,} examples ({counts}){held}: {where}",
+                file=sys.stderr,
             )
+        for reason, count in Counter(line.reason for line in aside).most_common():
+            print(f"augtui trainset: {count:,} lines set aside: {reason}", file=sys.stderr)
     if not any(report.examples.values()):
         raise InputError(
             "nothing was made that a model could be trained on", hint="First: augtui expand, refine or pairs."
         )
+
+
+def _records(outcomes: Iterable[Given | Quarantined], aside: list[Quarantined]) -> Iterator[Record]:
+    """Yield the records of an input; what is none goes aside."""
+    for outcome in outcomes:
+        if isinstance(outcome, Quarantined):
+            aside.append(outcome)
+        else:
+            yield outcome[0]
 
 
 def _target(output: str, kind: str, kinds: int) -> Path:

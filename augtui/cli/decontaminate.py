@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Annotated, Any
 
@@ -30,6 +30,15 @@ Report = Annotated[str | None, typer.Option(help="Write a line for each contamin
 TestField = Annotated[
     str | None, typer.Option(help="The field that holds a test row's prompt, if it has no usual name.")
 ]
+
+
+def _require_apart(output: str | None, read: Sequence[str], refusal: str) -> None:
+    from pathlib import Path
+
+    from augtui.errors import UsageError
+
+    if output is not None and Path(output).resolve() in {Path(name).resolve() for name in read if name != "-"}:
+        raise UsageError(refusal, hint="give it a name of its own")
 
 
 def decontaminate(
@@ -69,6 +78,8 @@ def decontaminate(
     require_threshold(threshold)
     if len([name for name in (file, *against) if name == source.STDIN]) > 1:
         raise UsageError("standard input can be read but once: one of --file and --against may be -")
+    _require_apart(output, against, "--output would replace a test set")
+    _require_apart(report, [file, *against], "--report would replace what is read")
 
     with Sieve("decontaminate", file, outputs=[output, report], field=field, format=format, limit=limit,
                json=json, quiet=quiet) as sieve, ExitStack() as stack:  # fmt: skip

@@ -39,6 +39,9 @@ As = Annotated[
 Turns = Annotated[
     str, typer.Option(help="Of a conversation: first (pair of turns), last (with those before it as history), all.")
 ]
+ResponseField = Annotated[
+    str | None, typer.Option("--response", help="The field that holds the response, if it has no usual name.")
+]
 Encoding = Annotated[str | None, typer.Option(help="The text's encoding, such as latin-1 or gb18030. Default: UTF-8.")]
 Licence = Annotated[str | None, typer.Option("--license", help="The data's licence, for the card of an export.")]
 
@@ -49,6 +52,7 @@ def import_(
     shape: As = None,
     turns: Turns = "first",
     field: options.Field = None,
+    response: ResponseField = None,
     format: options.Format = None,
     encoding: Encoding = None,
     limit: options.Limit = None,
@@ -62,7 +66,7 @@ def import_(
     set aside.
     """
     from augtui.errors import UsageError
-    from augtui.pipelines import shapes
+    from augtui.pipelines import hub, shapes, source
     from augtui.pipelines.import_rows import Reading
     from augtui.settings import load
     from augtui.store.projects import open_project
@@ -71,9 +75,12 @@ def import_(
         raise UsageError(f"--turns {turns!r} is not known", hint="first, last or all")
     shapes.named(shape)
     choice = cast(Literal["first", "last", "all"], turns)
-    reading = Reading(field, format, shape, choice, encoding, limit)
+    reading = Reading(field, format, shape, choice, encoding, limit, response)
     aside = 0
     settings = load(project=project)
+    for name in files:
+        if not hub.is_hub_name(name):
+            source.require_readable(name)
     with open_project(settings.project) as opened:
         for name in files:
             for summary in _imported(opened, name, reading, license, quiet, settings.stall):

@@ -64,6 +64,31 @@ def _context(extra: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value}
 
 
+def surroundings(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a record's `extra` keeps that stands before its instruction: `system` and `history`, where there are.
+
+    What is made in the place of a record (its response, its refinement) stands behind the same.
+    """
+    found = {"system": system(extra), "history": [list(turn) for turn in history(extra)]}
+    return {name: value for name, value in found.items() if value}
+
+
+PARENT_FIELDS: Final = ("source_id", "seed_id", "parent", "parent_id")
+"""Fields that name, in a file, the row that another one was made from; `augtui expand` writes the first one."""
+
+
+def kin(extra: Mapping[str, Any]) -> str | None:
+    """Return whose relative a row says it is: its `family`, or what it was made from; None if it says nothing."""
+    named = extra.get("family")
+    if isinstance(named, str) and named:
+        return named
+    for name in PARENT_FIELDS:
+        parent = extra.get(name)
+        if isinstance(parent, str | int) and not isinstance(parent, bool) and str(parent):
+            return str(parent)
+    return None
+
+
 def system(extra: Mapping[str, Any]) -> str | None:
     """Return the system prompt that a record's `extra` keeps, None where there is none."""
     return _text(extra.get("system"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -18,15 +19,15 @@ def with_input(instruction: str, row: dict[str, Any], layout: Layout, extra: dic
     Sources: the data formats of github.com/tatsu-lab/stanford_alpaca and github.com/yizhongw/self-instruct.
     """
     found = Found(instruction, extra=extra)
-    given = row[layout.input] if layout.input is not None else None
+    given = _number_as_text(row[layout.input]) if layout.input is not None else None
     if layout.input is not None and (given is None or isinstance(given, str)):
         del extra[layout.input]
     if layout.instances is not None and not given:
         instances = row[layout.instances]
         if isinstance(instances, list) and instances and isinstance(instances[0], dict):
             first = instances[0]
-            given = first.get("input")
-            output = first.get("output")
+            given = _number_as_text(first.get("input"))
+            output = _as_text(first.get("output"))
             found.response = output if isinstance(output, str) and not is_blank(output) else None
             if len(instances) == 1 and first.keys() <= {"input", "output"}:
                 del extra[layout.instances]
@@ -36,7 +37,10 @@ def with_input(instruction: str, row: dict[str, Any], layout: Layout, extra: dic
 
 
 def take_response(found: Found, row: Mapping[str, Any], layout: Layout) -> None:
-    """Find the response, the first field that has one; of several responses the first, of turns the last answer."""
+    """Find the response, the first field that has one; of several responses the first, of turns the last answer.
+
+    A number or a truth value is one where no field has a text: `{"question": …, "answer": 42}`.
+    """
     for key in layout.response:
         value = row[key]
         if key not in found.extra or value is None:
@@ -50,13 +54,28 @@ def take_response(found: Found, row: Mapping[str, Any], layout: Layout) -> None:
                 del found.extra[key]
         elif isinstance(value, list) and value and all(isinstance(text, str) for text in value):
             found.response = value[0]
-            # A ranking of LLaMA-Factory's: the better response, then the worse one.
-            if len(value) == 2 and not is_blank(value[1]):
+            # A ranking of LLaMA-Factory's: the better response, then the worse one. Of an `answer` all are right.
+            is_ranking = len(value) == 2 and key.strip().lower() == "output"
+            if is_ranking and not is_blank(value[1]):
                 found.extra.setdefault("rejected", value[1])
-            if len(value) <= 2:
+            if is_ranking or len(value) == 1:
                 del found.extra[key]
         if found.response is not None and not is_blank(found.response):
             return
+    for key in layout.response:
+        if key in found.extra and not isinstance(row[key], str) and isinstance(text := _as_text(row[key]), str):
+            del found.extra[key]
+            found.response = text
+            return
+
+
+def _number_as_text(value: Any) -> Any:
+    return value if isinstance(value, bool) else _as_text(value)
+
+
+def _as_text(value: Any) -> Any:
+    """Return a number or a truth value as JSON writes it, anything else as it is."""
+    return json.dumps(value) if isinstance(value, bool | int | float) else value
 
 
 def _repeats(spoken: Sequence[Turn], instruction: str) -> bool:

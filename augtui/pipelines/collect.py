@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,9 @@ from augtui.pipelines.turns import Choice
 ROWS_TO_JUDGE: Final = 100
 """After so many rows without an instruction field the file is refused."""
 
+ROWS_TO_KNOW: Final = 20
+"""Rows of which one must have the field that is said to hold the response."""
+
 Named = tuple[str, Found, int, int]
 """A record's id, what its row holds, its line and its occurrence: all of a `Record`, which takes longer to make."""
 
@@ -33,6 +37,7 @@ def read(
     shape: str | None = None,
     choice: Choice = "first",
     encoding: str | None = None,
+    response: str | None = None,
 ) -> Iterator[Record | Quarantined]:
     """Yield a record for every row of `source` (`-`: standard input), a report for a row that cannot be one.
 
@@ -42,7 +47,8 @@ def read(
     element of an array.
 
     `field` is the key or dotted path of the instruction; `format` is one of `formats.FORMATS`, by default
-    told from the name and the content. `shape` is one of `shapes.SHAPES`, by default whatever names are usual.
+    told from the name and the content. `response` is the key of the response, where it has no usual name.
+    `shape` is one of `shapes.SHAPES`, by default whatever names are usual.
     `choice` says which pairs of a conversation become records. `encoding` is that of the text, by default UTF-8,
     or UTF-16 where a byte order mark says so. At most `limit` records are read. `see` is given each row's own value
     before what becomes of it is yielded.
@@ -52,7 +58,7 @@ def read(
     """
     outcomes = read_named(
         source, field=field, format=format, limit=limit, stdin=stdin, see=see, shape=shape, choice=choice,
-        encoding=encoding,
+        encoding=encoding, response=response,
     )  # fmt: skip
     for outcome in outcomes:
         if isinstance(outcome, Quarantined):
@@ -73,6 +79,7 @@ def read_named(
     shape: str | None = None,
     choice: Choice = "first",
     encoding: str | None = None,
+    response: str | None = None,
 ) -> Iterator[Named | Quarantined]:
     """Yield what `read` does, without making Records."""
     layout = shapes.named(shape)
@@ -82,7 +89,9 @@ def read_named(
         rows = _rows(stream, field, format, layout)
         if see is not None:
             rows = _seen(rows, see)
-        finder = Finder(field, layout, choice)
+        if response is not None:
+            rows = _answered(rows, response, stream.name)
+        finder = Finder(field, layout, choice, response)
         yield from _numbered(_judged(rows, finder, field, layout, stream.name), limit, stream.name)
 
 
@@ -91,6 +100,16 @@ def _seen(rows: readers.Rows, see: Callable[[Any], None]) -> readers.Rows:
         if not isinstance(row, Quarantined):
             see(row[1])
         yield row
+
+
+def _answered(rows: readers.Rows, response: str, name: str) -> readers.Rows:
+    """Return the same rows. Raises InputError where none of the first ones has the field of the response."""
+    first = list(itertools.islice(rows, ROWS_TO_KNOW))
+    names = names_in(row[1] for row in first if not isinstance(row, Quarantined))
+    if first and response.strip().lower() not in {key.strip().lower() for key in names}:
+        found = ", ".join(repr(key[:40]) for key in names[:20]) or "none"
+        raise InputError(f"no row of {name} has the field {response!r}", hint=f"fields found: {found}")
+    return itertools.chain(first, rows)
 
 
 def _rows(stream: streams.Stream, field: str | None, stated: str | None, layout: Shape) -> readers.Rows:
@@ -103,6 +122,9 @@ def _rows(stream: streams.Stream, field: str | None, stated: str | None, layout:
         case "object":
             return readers.json_object(stream, lambda value: _is_row(value, field, layout))
         case "csv":
+            if said := formats.EXCEL_SEPARATOR.match(stream.peek(len(b"sep=;\r\n"))):
+                stream.read(said.end())
+                return readers.table(stream, said[1].decode())
             sample = stream.peek(streams.CHUNK)
             return readers.table(stream, formats.header_delimiter(sample, field) or ",")
         case "tsv":

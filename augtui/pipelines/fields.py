@@ -36,14 +36,18 @@ class NoRecord(Exception):
 class Finder:
     """Finds the fields of rows of one file."""
 
-    def __init__(self, name: str | None = None, shape: Shape = AUTO, choice: Choice = "first") -> None:
+    def __init__(
+        self, name: str | None = None, shape: Shape = AUTO, choice: Choice = "first", response: str | None = None
+    ) -> None:
         """Keep the user's own `name` of the instruction, a key or a dotted path such as `task.prompt`.
 
+        `response` is the user's own name of the response, a key.
         `shape` says which names count, `choice` which pairs of a conversation.
         """
         self._name = name
         self._shape = shape
         self._choice = choice
+        self._response = response
         self._layouts: dict[tuple[str, ...], Layout] = {}
 
     def find(self, row: Any) -> Found:
@@ -99,7 +103,7 @@ class Finder:
         if layout is None:
             if len(self._layouts) >= _LAYOUTS_KEPT:
                 self._layouts.clear()
-            layout = self._layouts[keys] = arranged(keys, self._shape, self._name)
+            layout = self._layouts[keys] = arranged(keys, self._shape, self._name, self._response)
         return layout
 
     def _instruction(self, row: dict[str, Any], layout: Layout, extra: dict[str, Any]) -> list[Found]:

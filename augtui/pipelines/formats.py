@@ -34,6 +34,8 @@ _SUFFIXES: Final = {
 _PACKED: Final = frozenset({".gz", ".xz", ".bz2", ".zst"})
 _SAMPLE: Final = 64 * 1024
 _SAMPLE_LINES: Final = 20
+EXCEL_SEPARATOR: Final = re.compile(rb"sep=([,;|\t])\r?\n")
+"""A first line by which Excel is told how a table's cells are parted."""
 _ARRAY_OF_OBJECTS: Final = re.compile(rb"\s*\[\s*\{")
 
 

@@ -51,6 +51,7 @@ class Reading:
     choice: Choice = "first"
     encoding: str | None = None
     limit: int | None = None
+    response: str | None = None
 
 
 class Batches(Protocol):

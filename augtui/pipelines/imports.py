@@ -67,7 +67,10 @@ class Summary:
 def run_key(source: Source, reading: Reading) -> str:
     """Return the sha256 that names the import of these bytes read in this way, whatever the file is called."""
     told = reading.format or formats.named(str(source.path))
-    return digest({"task": TASK, "source": source.sha256, **asdict(reading), "format": told})
+    given = asdict(reading)
+    if given["response"] is None:
+        del given["response"]  # as it was before there was such an option
+    return digest({"task": TASK, "source": source.sha256, **given, "format": told})
 
 
 def import_source(

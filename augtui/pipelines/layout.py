@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from augtui.pipelines.shapes import ID_NAMES, Shape
+from augtui.pipelines.shapes import AUTO, CHOSEN, ID_NAMES, Shape
 
 _SYSTEM_NAMES: Final = ("system", "system_prompt")
+_REFINED: Final = frozenset({"instruction", "refined", "status", "provenance"})
+"""The keys by which a row of `augtui refine` is known: its refined prompt is what the next step works on."""
 
 
 @dataclass(slots=True)
@@ -43,8 +45,8 @@ class Layout:
     """The key whose text a plain row joins to its instruction."""
 
 
-def arranged(keys: tuple[str, ...], shape: Shape, own_name: str | None) -> Layout:
-    """Return where rows with these keys keep what, by a shape's names or the user's own name of the instruction."""
+def arranged(keys: tuple[str, ...], shape: Shape, own_name: str | None, own_response: str | None = None) -> Layout:
+    """Return where rows with these keys keep what, by a shape's names or the user's own for the two texts."""
     plain = [(key, key.strip().lower()) for key in keys]
 
     def named(names: Iterable[str]) -> tuple[str, ...]:
@@ -56,10 +58,17 @@ def arranged(keys: tuple[str, ...], shape: Shape, own_name: str | None) -> Layou
         instruction = (own_name,)
     else:
         instruction = named((own_name.strip().lower(),))
+    if own_name is None and shape is AUTO and set(keys) >= _REFINED:
+        instruction = ("refined", *instruction)
     joins = frozenset(named(shape.joins))
     given = next(iter(named(shape.input)), None)
     instances, turned = named(("instances",)), named(("history",))
     response, rejected, system = named(shape.response), named(shape.rejected), named(_SYSTEM_NAMES)
+    if own_response is not None:
+        response = (own_response,) if own_response in keys else named((own_response.strip().lower(),))
+    elif rejected:
+        # Whatever else a row has as its response: what was rejected was rejected in favour of the chosen one.
+        response = tuple(sorted(response, key=lambda key: key.strip().lower() not in CHOSEN))
     identity = next(iter(named(ID_NAMES)), None)
     taken = {*instruction[:1], *response[:1], identity}
     joined = given if instruction and instruction[0] in joins else None

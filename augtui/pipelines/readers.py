@@ -211,7 +211,7 @@ def _decoded(text: _Text) -> tuple[Any, int] | str | None:
 
 
 def json_object(stream: Stream, is_row: Callable[[Any], bool]) -> Rows:
-    """Yield the rows of one JSON object: itself, if `is_row` says so, else those of the arrays in it.
+    """Yield the rows of one JSON object: itself, if `is_row` says so, else those of the arrays in it, else its members.
 
     Several arrays (`{"train": […], "test": […]}`) are read one after the other, and each row that is an
     object gets the array's name as its `split`, unless it has one. A row of parts alone, `{"data": […]}`, gets it as
@@ -228,13 +228,17 @@ def json_object(stream: Stream, is_row: Callable[[Any], bool]) -> Rows:
     try:
         document = jsontext.DECODER.decode(text)
     except json.JSONDecodeError as error:
+        several = error.msg == "Extra data"
         raise InputError(
-            f"{stream.name} is neither JSON lines nor one JSON text: {error.msg}, line {error.lineno}"
+            f"{stream.name} is neither JSON lines nor one JSON text: {error.msg}, line {error.lineno}",
+            hint="if it holds objects on several lines each, write a line each: jq -c . FILE > FILE.jsonl"
+            if several
+            else None,
         ) from None
     except (ValueError, RecursionError) as error:
         yield _quarantined(1, jsontext.reason(error), text)
         return
-    arrays = {} if is_row(document) else _arrays(document)
+    arrays = {} if is_row(document) else _arrays(document) or _members(document, is_row)
     number = itertools.count(1)
     for name, rows in (arrays or {"": [document]}).items():
         for value in rows:
@@ -252,6 +256,14 @@ def _arrays(document: dict[str, Any]) -> dict[str, list[Any]]:
         if found := {name: member for name, member in lists.items() if isinstance(member[0], kind)}:
             return found
     return {}
+
+
+def _members(document: dict[str, Any], is_row: Callable[[Any], bool]) -> dict[str, list[Any]]:
+    """Return the rows of an object of rows by their ids, such as pandas writes by `index`; none of another one."""
+    rows = list(document.values())
+    if not rows or not all(isinstance(row, dict) for row in rows) or not is_row(rows[0]):
+        return {}
+    return {"": [{"id": name, **row} for name, row in document.items()]}
 
 
 def _inspected(number: int, value: Any, broken_text: bool) -> Row | Quarantined:

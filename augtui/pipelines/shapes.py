@@ -29,13 +29,13 @@ ID_NAMES: Final = ("id", "_id", "idx", "uuid", "message_tree_id")
 
 _CONVERSATIONS: Final = ("messages", "conversations", "conversation", "dialog", "dialogue", "turns")
 _ANSWERS: Final = ("output", "response", "answer", "completion", "solution", "rationale")
-_CHOSEN: Final = ("chosen", "chosen_response", "good_res")
+CHOSEN: Final = ("chosen", "chosen_response", "good_res")
 _REJECTED: Final = ("rejected", "rejected_response", "bad_res")
 
 AUTO: Final = Shape(
     instruction=("instruction", "prompt", "query", "question", "problem", "text", *_CONVERSATIONS),
     input=("input", "context"),
-    response=(*_ANSWERS, *_CHOSEN),
+    response=(*_ANSWERS, *CHOSEN),
     rejected=_REJECTED,
 )
 """What is taken where nobody says how a file is laid out."""
@@ -65,7 +65,7 @@ SHAPES: Final[dict[str, Shape]] = {
     "dpo": _objects(
         ("prompt", "instruction", "question", "query"),
         input=("input",),
-        response=(*_CHOSEN, "output"),
+        response=(*CHOSEN, "output"),
         rejected=_REJECTED,
         joins=("instruction", "question"),
     ),

@@ -53,6 +53,13 @@ def opened(name: str, stdin: BinaryIO | None = None) -> Iterator[Source]:
         yield Source(name, path, total)
 
 
+def require_readable(name: str) -> None:
+    """Refuse a file that cannot be opened before anything is made for it; raises InputError."""
+    if name != STDIN and not (path := Path(name).expanduser()).is_fifo():
+        with _readable(name), path.open("rb"):
+            pass
+
+
 def _piped_in(stdin: BinaryIO | None) -> BinaryIO:
     stream = stdin or (None if sys.stdin is None else sys.stdin.buffer)
     if stream is None or stream.isatty():

@@ -187,3 +187,23 @@ def on_terminal(arguments: list[str]) -> bytes:
     os.waitpid(pid, 0)
     os.close(terminal)
     return shown
+
+
+def test_a_file_that_is_not_there_makes_no_project_and_imports_no_other(file: Path, tmp_path: Path) -> None:
+    done = augtui("import", file, tmp_path / "none.jsonl", "-p", "half")
+    assert (done.returncode, b"no such file" in done.stderr) == (2, True)
+    assert augtui("import", tmp_path, "-p", "half").returncode == 2
+    assert "half" not in augtui("project", "ls").stdout.decode()
+
+
+def test_columns_with_names_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "faq.csv"
+    path.write_bytes("\ufeffFrage;Antwort;Nr\r\nWas ist ein Fluss?;Wasser, das fließt.;1\r\n".encode())
+    done = augtui("import", path, "-p", "faq", "--field", "frage", "--response", "Antwortt")
+    assert done.returncode == 2
+    assert b"no row of" in done.stderr and b"'Antwort'" in done.stderr
+    done = augtui("import", path, "-p", "faq", "--field", "frage", "--response", "antwort")
+    assert done.returncode == 0, done.stderr
+    (row,) = lines(augtui("records", "-p", "faq", "--json").stdout)
+    assert (row["instruction"], row["response"]) == ("Was ist ein Fluss?", "Wasser, das fließt.")
+    assert row["extra"] == {"Nr": "1"}

@@ -97,6 +97,17 @@ def test_decontaminate_reports_which_row_of_which_test_set(file: Path, tmp_path:
     assert "instruction" not in found[2]
 
 
+def test_decontaminate_replaces_no_test_set(tmp_path: Path) -> None:
+    file, tests = tmp_path / "rows.jsonl", tmp_path / "test.jsonl"
+    file.write_text('{"prompt": "Name a river."}\n')
+    tests.write_text('{"question": "Name a river.", "answer": "The Loire."}\n')
+    before = tests.read_bytes(), file.read_bytes()
+    for option, target in (("-o", tests), ("--report", tests), ("--report", file)):
+        done = augtui("decontaminate", "--file", file, "--against", tests, option, target)
+        assert (done.returncode, b"would replace" in done.stderr) == (2, True)
+    assert (tests.read_bytes(), file.read_bytes()) == before
+
+
 def test_balance_by_a_field_hits_the_mix_and_lists_what_to_expand(tmp_path: Path) -> None:
     file, mix = tmp_path / "rows.jsonl", tmp_path / "mix.toml"
     out, seeds = tmp_path / "out.jsonl", tmp_path / "seeds.jsonl"
@@ -114,6 +125,9 @@ def test_balance_by_a_field_hits_the_mix_and_lists_what_to_expand(tmp_path: Path
     copies = [line["augtui"]["balance"] for line in lines if line["meta"]["kind"] == "code"]
     assert [(one["copy"], one["copies"]) for one in copies] == [(0, 2), (1, 2)] * 5
     assert json.loads(done.stdout)["classes"]["code"] == {"present": 5, "target": 10, "rows": 10, "expand": 0}
+    done = augtui("balance", "--file", file, "--label-field", "meta.sort")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert "no row has a class in its field 'meta.sort'" in done.stderr.decode()
     done = augtui("balance", *arguments, "--shortage", "expand", "--seeds", seeds)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["to_expand"] == 5

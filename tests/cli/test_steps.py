@@ -164,6 +164,12 @@ def test_training_sets_from_a_file_and_from_a_project(tmp_path: Path) -> None:
     assert figures["table_2"]["ie"] == {"sources": 10, "targets": 20}
     assert figures["validation"] == {"ie": 4}
     assert len(lines((tmp_path / "ie.jsonl").read_text())) == 16
+    with path.open("a") as file:
+        file.write('{"instruction": null, "status": "failed", "source": "Describe river 1.", "source_id": "s1"}\n')
+    told = augtui("trainset", "--file", path, "--kind", "ie", "-o", tmp_path / "again.jsonl")
+    assert told.returncode == 0
+    assert told.stderr.startswith("augtui trainset: D_IE: 20 examples (sources 10, targets 20): ")
+    assert "1 lines set aside: no instruction field" in told.stderr
     empty = augtui("trainset", "-o", tmp_path / "none.jsonl", "-p", tmp_path / "none.db")
     assert empty.returncode == 1
     assert "There is no project" in empty.stderr
@@ -185,6 +191,8 @@ def test_a_pipeline_on_the_command_line(tmp_path: Path) -> None:
     told = json.loads(forecast.stdout)
     assert {step["basis"] for step in told["steps"]} == {"done", "no model"}
     assert told["items"] == 0
+    again = augtui("pipeline", "run", "paper", "--file", path, "-o", out, *fast)
+    assert "note: no model is named that could answer" in again.stderr
     shown = augtui("pipeline", "show", "1")
     assert "expand" in shown.stdout and "finished" in shown.stdout
     fates = lines(augtui("pipeline", "show", "1", "--stage", "refine").stdout)

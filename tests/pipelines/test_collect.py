@@ -189,6 +189,29 @@ def test_what_is_no_data_set_is_refused(data: bytes, message: str) -> None:
         read(data)
 
 
+def test_the_first_line_that_tells_excel_the_separator_is_no_header() -> None:
+    (record,) = read(b"\xef\xbb\xbfsep=;\r\ninstruction;output\r\nSay a;b\r\n", format="csv")
+    assert isinstance(record, Record)
+    assert (record.instruction, record.response, record.line) == ("Say a", "b", 1)
+
+
+def test_an_object_of_rows_by_their_ids_is_read() -> None:
+    data = b'{"a": {"question": "Why?", "answer": "So."}, "b": {"id": 7, "question": "How?"}}'
+    found = [record for record in read(data) if isinstance(record, Record)]
+    assert [(record.instruction, record.response, record.source_id) for record in found] == [
+        ("Why?", "So.", "a"),
+        ("How?", None, 7),
+    ]
+    with pytest.raises(InputError, match="no row of"):
+        read(b'{"a": {"x": 1}, "b": {"question": "How?"}}')
+
+
+def test_objects_on_several_lines_each_are_refused_with_the_way_out() -> None:
+    with pytest.raises(InputError, match="Extra data") as caught:
+        read(b'{\n "instruction": "a"\n}\n{\n "instruction": "b"\n}\n')
+    assert "jq -c" in str(caught.value.hint)
+
+
 def test_missing_file_and_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         list(collect.read(tmp_path / "none.jsonl"))

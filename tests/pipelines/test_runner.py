@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from augtui.domain.guard import Strictness
-from augtui.domain.records import Quarantined
+from augtui.domain.records import Quarantined, Record
 from augtui.domain.tasks import EXPAND, REFINE
 from augtui.engines.base import Completion, Event, Failure, Request, Restarted, Sampling
+from augtui.pipelines import collect
 from augtui.pipelines.augment import Augmentation, Summary
 from augtui.pipelines.job import Job
 from augtui.pipelines.planning import Input
@@ -60,6 +62,33 @@ def run(project: Project, job: Job, source: Source, engine: ScriptedEngine, stop
 def lines(project: Project, job: Job, source: Source) -> list[dict[str, object]]:
     with Augmentation(project, job, Input(source), "model.gguf", 1) as augmentation:
         return [line for _, line in augmentation.results()]
+
+
+def test_what_refine_writes_is_refined_for_the_next_step(project: Project, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    row = {"id": "a", "instruction": "Write a letter.", "output": "Dear all, …", "system": "Be kind."}
+    path.write_text(json.dumps(row) + "\n")
+    with opened(str(path)) as source:
+        run(project, JOB, source, ScriptedEngine(refined))
+        (line,) = lines(project, JOB, source)
+    assert (line["instruction"], line["response"], line["system"]) == ("Write a letter.", "Dear all, …", "Be kind.")
+    path.write_text(json.dumps(line) + "\n")
+    (record,) = collect.read(path)
+    assert isinstance(record, Record)
+    assert record.instruction == "Write a letter. Give a title first, then the text."
+    assert (record.response, record.source_id, record.extra["system"]) == ("Dear all, …", "a", "Be kind.")
+
+
+def test_the_line_ends_of_windows_are_not_the_models_affair(project: Project, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"instruction": "Sort these words:\r\n\r\npear\r\napple"}) + "\n")
+    engine = ScriptedEngine(refined)
+    with opened(str(path)) as source:
+        run(project, JOB, source, engine)
+        (line,) = lines(project, JOB, source)
+    assert engine.asked[0].messages[-1].content.endswith("Sort these words:\n\npear\napple")
+    assert line["status"] == "accepted"
+    assert line["instruction"] == "Sort these words:\r\n\r\npear\r\napple"
 
 
 def test_every_record_is_refined_once_in_order(project: Project, source: Source) -> None:

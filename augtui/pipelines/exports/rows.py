@@ -18,8 +18,8 @@ from augtui.store.preferences import Preference
 from augtui.store.projects import Project
 from augtui.store.reviews import Review
 
-_PARENT_FIELDS: Final = ("source_id", "seed_id", "parent", "parent_id")
-"""Fields that name, in a file, the row that another one was made from; `augtui expand` writes the first one."""
+_OF_ITS_OWN_ID: Final = frozenset({"refine", "respond", "classify"})
+"""Tasks whose rows have the ids of the rows that they were made from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +121,9 @@ def source_label(name: str) -> str:
 
 
 def _family(extra: Mapping[str, Any], provenance: Mapping[str, Any], own: str) -> str:
-    named = extra.get("family")
-    if isinstance(named, str) and named:
+    if (named := domain.kin(extra)) is not None:
         return named
-    for name in _PARENT_FIELDS:
-        parent = extra.get(name)
-        if isinstance(parent, str | int) and not isinstance(parent, bool) and str(parent):
-            return str(parent)
-    parent = provenance.get("record")
+    parent = None if provenance.get("task") in _OF_ITS_OWN_ID else provenance.get("record")
     return parent if isinstance(parent, str) and parent else own
 
 

@@ -35,7 +35,8 @@ class Balancing(Making):
             raise UsageError(f"{self.step.name}: there is no mix {given!r}", hint=nearest(given, named))
         return named[given]
 
-    def _classifying(self) -> Job | None:
+    def classifying(self) -> Job | None:
+        """Return the job of the model that labels; None where the small classifier does."""
         name = self.options["classifier"]
         if name is None:
             return None
@@ -44,7 +45,7 @@ class Balancing(Making):
 
     def config(self, ids: Sequence[str]) -> dict[str, Any]:
         """Return the mix, the seed, who labels and who makes what is lacking."""
-        labelling = self._classifying()
+        labelling = self.classifying()
         return {
             "size": self.options["size"],
             "mix": dict(self._shares()),
@@ -76,7 +77,7 @@ class Balancing(Making):
         return Result(fates, run_id, {**detail, **self.detail(rows)})
 
     def _given_labels(self, ids: Sequence[str]) -> list[str | None]:
-        job = self._classifying()
+        job = self.classifying()
         if job is None:
             return [None] * len(ids)
         rows, _ = self.worked(job, tuple(ids), by=str(self.options["classifier"]))

@@ -18,6 +18,7 @@ from augtui.domain.records import Quarantined, Record, digest
 from augtui.engines.http.spending import Prices
 from augtui.errors import InputError
 from augtui.models.catalog import Model
+from augtui.pipelines.job import Job
 from augtui.pipelines.planning import Stored, Supply
 from augtui.pipelines.recipes.balancing import Balancing
 from augtui.pipelines.recipes.execution import STAGES, WRITING
@@ -134,7 +135,9 @@ def _step(workshop: Workshop, step: StepSpec, state: _State, trial: Path) -> tup
     done = _done(workshop, step, stage, state)
     if done is not None:
         return StepForecast(step.name, step.kind.name, state.count, 0, 0, 0, 0.0, 0.0, done.count, "done"), done
-    free = isinstance(stage, Balancing) or (isinstance(stage, Checking) and not step.options["judge"])
+    free = isinstance(stage, Checking) and not step.options["judge"]
+    if isinstance(stage, Balancing):
+        return _balancing(workshop, step, stage, state)
     if free or not isinstance(stage, Making):
         return _plain(step, state, state.count), replace(state, ids=None)
     return _making(workshop, step, stage, state, trial)
@@ -184,6 +187,28 @@ def _making(
     told = StepForecast(
         step.name, step.kind.name, state.count, left, prompt, completion, seconds,
         _cost(model, settings, prompt, completion), after.count, rate.basis, model.name,
+    )  # fmt: skip
+    return told, after
+
+
+def _balancing(workshop: Workshop, step: StepSpec, stage: Balancing, state: _State) -> tuple[StepForecast, _State]:
+    """Tell what the labels take, if a model gives them; what will be expanded only they can tell."""
+    out = min(step.options["size"] or state.count, state.count)
+    after = replace(state, count=out, answered=min(state.answered, out), ids=None)
+    job = stage.classifying()
+    if job is None:
+        return _plain(step, state, out), after
+    model, settings = workshop.model(str(step.options["classifier"]), stage.settings()), stage.settings()
+    recorded = pace.of_model(workshop.project, job.task.name, model.sha256())
+    if recorded is None:
+        rate = _usual(job, state)
+    else:
+        rate = _Rate(recorded.prompt_tokens, recorded.completion_tokens, recorded.seconds, 1.0, "recorded")
+    prompt, completion = round(state.count * rate.prompt_tokens), round(state.count * rate.completion_tokens)
+    seconds = None if rate.seconds is None else state.count * rate.seconds
+    told = StepForecast(
+        step.name, step.kind.name, state.count, state.count, prompt, completion, seconds,
+        _cost(model, settings, prompt, completion), out, rate.basis, model.name,
     )  # fmt: skip
     return told, after
 
@@ -286,23 +311,28 @@ def _measured(workshop: Workshop, step: StepSpec, state: _State, trial: Path) ->
 
 
 def _assumed(stage: Making, state: _State) -> _Rate:
+    # The job of no records is like that of any: what is needed of it is its prompt.
+    return _usual(stage.job(()), state)
+
+
+def _usual(job: Job, state: _State) -> _Rate:
     """Return what is usual: prompts as long as they are, answers as long as the task's mostly are."""
     lengths: list[tuple[float, float]] = []
-    # The job of no records is like that of any: what is needed of it is its prompt.
-    job = stage.job(())
-    step = step_for(job)
+    step, task = step_for(job), job.task.name
     for number, record in enumerate(state.sample):
-        item = PendingItem(number, str(number), str(number), record.instruction, record.response, 0, 0, None, None, {})
-        if stage.task == "pairs":
+        item = PendingItem(
+            number, str(number), str(number), record.instruction, record.response, 0, 0, None, None, record.extra
+        )
+        if task == "pairs":
             others = [other for other in state.sample if other.response][:2]
             parents = tuple(Parent(str(place), other.instruction, other.response) for place, other in enumerate(others))
             item = replace(item, context=parents)
         prompt = sum(tokens_about(message.content) for message in step.messages(item))
         own = tokens_about(record.instruction) + tokens_about(record.response or "")
-        answer = USUAL_TOKENS.get(stage.task) or own * USUAL.get(stage.task, 1.0)
+        answer = USUAL_TOKENS.get(task) or own * USUAL.get(task, 1.0)
         lengths.append((prompt, min(answer, job.sampling.max_tokens or answer)))
     count = max(1, len(lengths))
-    doubled = 2 if stage.task == "translate" and job.option("least") else 1
+    doubled = 2 if task == "translate" and job.option("least") else 1
     prompt_mean = doubled * sum(prompt for prompt, _ in lengths) / count
     return _Rate(prompt_mean, doubled * sum(answer for _, answer in lengths) / count, None, 1.0, "assumed")
 

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from augtui.domain.delexical import Delexicalised, delexicalise
 from augtui.domain.kinds import classify
 from augtui.domain.language import Language, language
-from augtui.domain.records import Record
+from augtui.domain.records import Record, kin
 from augtui.domain.templates import Message
 from augtui.pipelines import rows
 from augtui.pipelines.job import Job
@@ -68,15 +68,15 @@ class Step(ABC, Generic[A]):
         job = self.job.for_record(item.instruction)
         if job.is_hinted:
             return job.template.render(kind=classify(item.instruction), instruction=self.read(item).text)
-        context = [Record(parent.instruction, parent.response) for parent in item.context]
+        context = [_to_read(parent.instruction, parent.response) for parent in item.context]
         values = self.values(item)
-        return job.task.render(Record(item.instruction, item.response), job.style, context, job.variant, **values)
+        return job.task.render(_to_read(item.instruction, item.response), job.style, context, job.variant, **values)
 
     def read(self, item: PendingItem) -> Delexicalised:
         """Return what the model gets to read of an item's instruction."""
         if self.job.for_record(item.instruction).is_hinted:
-            return delexicalise(item.instruction)
-        return Delexicalised(item.instruction)
+            return delexicalise(unix_lines(item.instruction))
+        return Delexicalised(unix_lines(item.instruction))
 
     def whole(self, item: PendingItem, text: str) -> str:
         """Return an answer with what the model did not get to read."""
@@ -113,6 +113,8 @@ class Step(ABC, Generic[A]):
     def row(self, row: ResultRow, common: Mapping[str, Any]) -> dict[str, Any]:
         """Return one line of the output; an id is the one that the user's file gave, or the record's own."""
         line = {"id": rows.given_id(row), **self.columns(row)}
+        if (family := kin(row.extra)) is not None:
+            line["family"] = family
         return {**line, "status": row.status, "reason": row.reason, "provenance": rows.provenance(row, common)}
 
     @abstractmethod
@@ -121,6 +123,15 @@ class Step(ABC, Generic[A]):
 
 
 AnyStep = Step[Any]
+
+
+def unix_lines(text: str) -> str:
+    r"""Return a text with "\n" at its line ends: small models have hardly seen the "\r\n" of Windows."""
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def _to_read(instruction: str, response: str | None) -> Record:
+    return Record(unix_lines(instruction), None if response is None else unix_lines(response))
 
 
 def joined(faults: Sequence[object]) -> str | None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from augtui.domain import records
 from augtui.domain.annotation import CRITERIA, Assessment, assessment_schema
+from augtui.domain.templates import Message
 from augtui.pipelines.steps.base import Outcome, Step
 from augtui.store.items import PendingItem, ResultRow
 
@@ -22,6 +25,10 @@ class Judge(Step[Assessment]):
     def schema(self) -> str | None:
         """Return the form of an assessment."""
         return assessment_schema()
+
+    def messages(self, item: PendingItem) -> tuple[Message, ...]:
+        """Return the prompt; the instruction stands behind the record's system prompt and earlier turns."""
+        return super().messages(replace(item, instruction=_in_context(item)))
 
     def accepted(self, item: PendingItem, answer: Assessment) -> Outcome:
         """Hold the scores against the thresholds: too low a score is a result as well, no reason to ask again."""
@@ -44,3 +51,14 @@ class Judge(Step[Assessment]):
             "scores": scores,
             "evidence": said.get("evidence"),
         }
+
+
+def _in_context(item: PendingItem) -> str:
+    """Return an instruction with what stands before it: "When was that?" cannot be judged alone."""
+    system, earlier = records.system(item.extra), records.history(item.extra)
+    if system is None and not earlier:
+        return item.instruction
+    parts = [] if system is None else [f"System: {system}"]
+    for asked, answered in earlier:
+        parts += [f"User: {asked}", f"Assistant: {answered}"]
+    return "\n\n".join([*parts, f"User: {item.instruction}"])

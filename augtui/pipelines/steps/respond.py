@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from augtui.domain import records
 from augtui.domain.guard import Strictness, guard
 from augtui.domain.records import Record
 from augtui.domain.tasks import Answer
@@ -21,7 +22,7 @@ SANITY = ("empty", "template", "refusal", "truncation", "repetition", "language"
 
 
 class Respond(Step[Answer]):
-    """Options: `system`, a system prompt; `unasked`, if there is no model to ask."""
+    """Options: `system`, a system prompt for records without their own; `unasked`, if there is no model to ask."""
 
     def waived(self, item: PendingItem) -> Outcome | None:
         """Keep the user's response where there is one."""
@@ -34,12 +35,16 @@ class Respond(Step[Answer]):
         return self.foreign(item)
 
     def values(self, item: PendingItem) -> Mapping[str, object]:
-        """Return the system prompt."""
-        return {"system": self.job.option("system", "")}
+        """Return the system prompt: the record's own, else the job's."""
+        return {"system": records.system(item.extra) or self.job.option("system", "")}
 
     def messages(self, item: PendingItem) -> tuple[Message, ...]:
-        """Return the prompt: the instruction, after a system prompt if there is one."""
-        return tuple(message for message in super().messages(item) if message.content or message.role != "system")
+        """Return the prompt: the instruction, after a system prompt and the turns before it, if there are."""
+        *system, asked = super().messages(item)
+        earlier: list[Message] = []
+        for said, answered in records.history(item.extra):
+            earlier += [Message("user", said), Message("assistant", answered)]
+        return (*(message for message in system if message.content), *earlier, asked)
 
     def fault(self, item: PendingItem, answer: Answer) -> str | None:
         """Return a sign that the text is no response to the instruction."""
@@ -51,8 +56,9 @@ class Respond(Step[Answer]):
         return joined([f"{name}: {what}" for name, what in faults.items()])
 
     def accepted(self, item: PendingItem, answer: Answer) -> Outcome:
-        """Return the pair."""
-        return Outcome("accepted", answer.response, None, GeneratedRecord(item.instruction, answer.response))
+        """Return the pair, with the system prompt and the turns that stand before it."""
+        made = GeneratedRecord(item.instruction, answer.response, extra=records.surroundings(item.extra))
+        return Outcome("accepted", answer.response, None, made)
 
     def row(self, row: ResultRow, common: Mapping[str, Any]) -> dict[str, Any]:
         """Return a line; where no model was asked, none is named."""
@@ -62,5 +68,5 @@ class Respond(Step[Answer]):
         return super().row(row, told)
 
     def columns(self, row: ResultRow) -> dict[str, Any]:
-        """Return `instruction` and `response`, null where there is none."""
-        return {"instruction": row.instruction, "response": row.text}
+        """Return `instruction` and `response`, null where there is none; `system` and `history` where there are."""
+        return {**records.surroundings(row.extra), "instruction": row.instruction, "response": row.text}

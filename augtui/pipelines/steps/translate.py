@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from augtui.domain import records
 from augtui.domain.facts import Carrier, facts
 from augtui.domain.language import Language, language
 from augtui.domain.numbers import lost_numbers, numbers
@@ -38,6 +39,8 @@ class Translate(Step[Answer]):
             return Outcome("kept_original", None, f"already in {NAMES[tongue]}")
         if wanted is None:
             return self.rejected(item, f"neither English nor Chinese: {tongue}")
+        if records.history(item.extra):
+            return self.rejected(item, "earlier turns: without them the translation would stand alone")
         return None
 
     def _target(self, item: PendingItem) -> str | None:

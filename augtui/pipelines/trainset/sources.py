@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from augtui.domain.records import Quarantined, Record
+from augtui.domain.records import Quarantined, Record, kin
 from augtui.pipelines.trainset.examples import Made
 from augtui.store import family, reviews, stages
 from augtui.store.projects import Project
@@ -146,7 +146,7 @@ def of_file(outcomes: Iterable[Record | Quarantined]) -> Iterator[Made]:
     a pair. Where `source_id` names another row of the file, that pair belongs into its context. Rows that failed or
     were kept as they were are left out.
     """
-    records = [outcome for outcome in outcomes if isinstance(outcome, Record)]
+    records = [_unrefined(outcome) for outcome in outcomes if isinstance(outcome, Record)]
     by_id = {_name(record): record for record in records if record.response}
     for record in records:
         extra = record.extra
@@ -165,6 +165,15 @@ def of_file(outcomes: Iterable[Record | Quarantined]) -> Iterator[Made]:
             yield Made("ire", pair, record, kin, _source_name(record) if pair else "", name)
 
 
+def _unrefined(record: Record) -> Record:
+    """Return a row of `augtui refine`, of which other steps take the refined prompt, as the original with both."""
+    original = record.extra.get("instruction")
+    if not isinstance(original, str) or "refined" in record.extra or "provenance" not in record.extra:
+        return record
+    extra = {name: value for name, value in record.extra.items() if name != "instruction"}
+    return replace(record, instruction=original, extra={**extra, "refined": record.instruction})
+
+
 def _name(record: Record) -> str:
     return record.id if record.source_id is None else str(record.source_id)
 
@@ -181,9 +190,8 @@ def _source_name(record: Record) -> str:
 def _kin(record: Record) -> str:
     """Return the family that a row names, or itself."""
     extra: Mapping[str, Any] = record.extra
-    for name in ("family", "source_id"):
-        if isinstance(extra.get(name), str | int) and not isinstance(extra.get(name), bool) and str(extra[name]):
-            return str(extra[name])
+    if (named := kin(extra)) is not None:
+        return named
     provenance = extra.get("provenance")
     if isinstance(provenance, dict) and isinstance(provenance.get("record"), str) and "refined" in extra:
         return str(provenance["record"])

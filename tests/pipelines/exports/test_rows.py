@@ -151,12 +151,33 @@ def test_families_of_a_long_and_branching_lineage(project: Project) -> None:
     assert told(numbers["Seed 1"]) == f"r{numbers['Seed 1']}"
 
 
+def test_imported_rows_of_augtui_are_relatives_as_they_say(project: Project) -> None:
+    made = {"provenance": {"model": "m"}}
+    records = [
+        Record("A", source_id="s7"),
+        Record("B", source_id="m1", extra={"source_id": "s7", **made}),
+        Record("C", source_id="m2", extra={"source_id": "s7", **made}),
+        Record("D", source_id="m3", extra={"family": "r5", **made}),
+        Record("E", extra={"family": "r5", **made}),
+        Record("F", extra={"family": "cats"}),
+        Record("G", extra={"family": "cats"}),
+    ]
+    dataset.add_records(project, records, source_name="rows.jsonl")
+    told = family.families(project)
+    of = {record.instruction: told(record.number) for record in dataset.records(project)}
+    assert of["A"] == of["B"] == of["C"]
+    assert of["D"] == of["E"]
+    assert len({of[name] for name in "ADFG"}) == 4
+
+
 def test_a_file_that_augtui_wrote_knows_its_relatives() -> None:
     lines = [
         {"id": "s#0", "instruction": "New one", "source_id": "s", "source": "Seed", "status": "accepted",
          "provenance": {"record": "r1", "model": "m"}},
         {"id": "s", "instruction": "Seed"},
         {"id": "x", "instruction": "Other", "provenance": {"record": "r9"}},
+        {"id": "s", "instruction": "Seed", "refined": "Better seed", "status": "accepted",
+         "provenance": {"record": "r1", "task": "refine"}},
         {"id": "y", "instruction": "Named", "family": "f", "language": "xx", "task": "expand"},
         {"instruction": ""},
     ]  # fmt: skip
@@ -164,9 +185,9 @@ def test_a_file_that_augtui_wrote_knows_its_relatives() -> None:
     found = list(rows.of_path("-", stdin=io.BytesIO(data), name="/tmp/in.jsonl"))
     assert isinstance(found[-1], Quarantined)
     kept = [row for row in found if isinstance(row, TrainingRow)]
-    assert [row.family for row in kept] == ["s", "s", "r9", "f"]
+    assert [row.family for row in kept] == ["s", "s", "r9", "s", "f"]
     assert kept[0].provenance == {"record": "r1", "model": "m", "source": "in.jsonl"}
-    assert (kept[3].language, kept[3].task) == ("xx", "expand")
+    assert (kept[4].language, kept[4].task) == ("xx", "expand")
 
 
 @given(

@@ -69,3 +69,14 @@ def test_an_interrupted_stage_counts_only_what_is_left(project: Project, seeds: 
 def test_tokens_are_about_right() -> None:
     assert 8 <= tokens_about("Describe the oldest bridge of the town, please.") <= 14
     assert 5 <= tokens_about("写一首关于大海的诗") <= 9
+
+
+def test_a_model_that_labels_for_a_mix_is_counted(project: Project, seeds: Path) -> None:
+    text = '[[steps]]\nuse = "balance"\nsize = 4\n{}\n[[steps]]\nuse = "export"\nformat = "jsonl"\n'
+    alone = told(project, text.format(""), seeds, Hands())
+    assert (alone["balance"].basis, alone["balance"].items, alone["balance"].out) == ("no model", 0, 4)
+    priced = {"price_in": 1.0, "price_out": 1.0}
+    labelled = told(project, text.format('classifier = "http://127.0.0.1:9/v1#m"'), seeds, Hands(), **priced)
+    assert (labelled["balance"].basis, labelled["balance"].items, labelled["balance"].out) == ("assumed", 6, 4)
+    assert labelled["balance"].prompt_tokens > 6 * 100
+    assert labelled["balance"].cost is not None and labelled["balance"].cost > 0

@@ -98,3 +98,14 @@ def test_no_label_or_two_are_none(project: Project, rows: Path, text: str) -> No
     )
     assert summary.counts["failed"] == 2
     assert lines[0]["label"] is None
+
+
+def test_a_judge_sees_what_stands_before_an_instruction(project: Project, tmp_path: Path) -> None:
+    talk = {"system": "Be brief.", "history": [["Who climbed it first?", "Balmat."]]}
+    rows = bench.write(tmp_path / "talk.jsonl", [{"instruction": "When?", "output": "In 1786.", **talk}, ROWS[0]])
+    engine = ScriptedEngine(lambda request: json.dumps(GOOD))
+    _, lines = bench.run(project, bench.job(CHECK, sampling=GREEDY), rows, engine)
+    first, second = (request.messages[-1].content for request in engine.asked)
+    assert "System: Be brief.\n\nUser: Who climbed it first?\n\nAssistant: Balmat.\n\nUser: When?\n[The End" in first
+    assert "Start of the Instruction]\nName a river in France.\n" in second
+    assert lines[0]["instruction"] == "When?"

@@ -11,7 +11,7 @@ from augtui.domain.annotation import RESPOND
 from augtui.engines.base import Request
 from augtui.errors import UsageError
 from augtui.pipelines.teachers import teachers_of
-from augtui.store import lineage
+from augtui.store import dataset, lineage
 from augtui.store.projects import Project
 from tests.engines.scripted import ScriptedEngine
 from tests.pipelines.steps import bench
@@ -58,6 +58,30 @@ def test_there_is_no_system_prompt_unless_one_is_given(project: Project, rows: P
     engine = ScriptedEngine(lambda request: "Fine.")
     bench.run(project, bench.job(RESPOND, options={"system": "Be brief."}), rows, engine)
     assert [message.content for message in engine.asked[0].messages] == ["Be brief.", ROWS[1]["instruction"]]
+
+
+def test_a_record_is_answered_behind_its_own_system_prompt_and_turns(project: Project, tmp_path: Path) -> None:
+    talk = {"system": "You are a guide.", "history": [["Who climbed it first?", "Balmat did."]]}
+    rows = bench.write(tmp_path / "talk.jsonl", [{"instruction": "When was that?", **talk}, ROWS[1]])
+    engine = ScriptedEngine(lambda request: "It was done in the year 1786.")
+    _, lines = bench.run(project, bench.job(RESPOND, options={"system": "Be brief."}), rows, engine)
+    first, second = ([(m.role, m.content) for m in request.messages] for request in engine.asked)
+    assert first == [
+        ("system", "You are a guide."), ("user", "Who climbed it first?"), ("assistant", "Balmat did."),
+        ("user", "When was that?"),
+    ]  # fmt: skip
+    assert second == [("system", "Be brief."), ("user", ROWS[1]["instruction"])]
+    assert {name: lines[0].get(name) for name in talk} == talk
+    assert "system" not in lines[1] and "history" not in lines[1]
+    made = dataset.get(project, lines[0]["provenance"]["result"])
+    assert made is not None and dict(made.extra) == talk
+
+
+def test_a_row_says_further_on_whose_relative_it_is(project: Project, tmp_path: Path) -> None:
+    rows = bench.write(tmp_path / "rows.jsonl", [{**ROWS[1], "id": "m1", "source_id": "s1"}, ROWS[0]])
+    _, lines = bench.run(project, bench.job(RESPOND), rows, ScriptedEngine(lambda request: "The Etna, which smokes."))
+    assert lines[0]["family"] == "s1"
+    assert "family" not in lines[1]
 
 
 def test_each_language_has_its_teacher_and_each_result_says_which(project: Project, rows: Path) -> None:

@@ -60,6 +60,14 @@ def test_records_in_the_wanted_language_are_left(project: Project, rows: Path) -
     assert lines[1]["reason"] == "already in Simplified Chinese"
 
 
+def test_a_turn_is_not_torn_out_of_its_conversation(project: Project, tmp_path: Path) -> None:
+    talk = {"instruction": POEM, "history": [["Which topic?", "The sea."]]}
+    engine = ScriptedEngine(faithful)
+    _, (line,) = bench.run(project, job(), bench.write(tmp_path / "talk.jsonl", [talk]), engine)
+    assert (line["status"], line["reason"].partition(":")[0]) == ("failed", "earlier turns")
+    assert engine.asked == []
+
+
 def test_what_the_input_has_in_both_languages_is_left(project: Project, tmp_path: Path) -> None:
     rows = [{"id": 7, **ROWS[1]}, {"id": 7, "instruction": POEM}, {"id": 8, "instruction": POEM + " Rhyme it."}]
     engine = ScriptedEngine(faithful)

@@ -134,6 +134,18 @@ def test_files_of_the_steps_are_read() -> None:
         Record("Name a lake.", None, "c1", 1, 0, {"source": "Name a river.", "source_id": "s1", "status": "accepted"}),
         Record("Name a sea.", None, "c2", 2, 0, {"source": "wikipedia", "status": "accepted"}),
         Record("Name a hill.", None, "r1", 3, 0, {"refined": "Name a hill in Wales.", "status": "accepted"}),
+        Record(
+            "Name a fell in Wales.",
+            "Tryfan.",
+            "r3",
+            9,
+            0,
+            {
+                "instruction": "Name a fell.",
+                "status": "accepted",
+                "provenance": {"record": "abc"},
+            },
+        ),
         Record("Name a moor.", None, "r2", 4, 0, {"refined": "Name a moor.", "status": "kept_original"}),
         Record("Name a fen.", "Wicken.", "p1", 5, 0, {"status": "accepted"}),
         Record("Name a bog.", "Allen.", "p2", 6, 0, {"source_id": "p1"}),
@@ -141,9 +153,12 @@ def test_files_of_the_steps_are_read() -> None:
     ]
     made = list(sources.of_file(rows))
     assert [(one.kind, one.source_id, one.target_id) for one in made] == [
-        ("ie", "s1", "c1"), ("ir", "r1", "r1~refined"), ("ire", "", "p1"), ("ire", "p1", "p2"),
+        ("ie", "s1", "c1"), ("ir", "r1", "r1~refined"), ("ir", "r3", "r3~refined"),
+        ("ire", "", "p1"), ("ire", "p1", "p2"),
     ]  # fmt: skip
     assert made[1].target.instruction == "Name a hill in Wales."
+    assert made[2].source is not None
+    assert (made[2].source.instruction, made[2].target.instruction) == ("Name a fell.", "Name a fell in Wales.")
 
 
 def test_training_reads_the_files(tmp_path: Path) -> None:
