@@ -5,8 +5,7 @@ from __future__ import annotations
 import json as encoder
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,15 +14,14 @@ import typer
 from augtui.cli import engines, progress
 from augtui.cli.augment import Interruption, tell_limits, work
 from augtui.cli.display_choice import display_for
-from augtui.domain.records import Quarantined, Record
 from augtui.domain.visible import excerpt, visible
 from augtui.engines.base import Engine
 from augtui.errors import EngineError, ExitCode, InputError, UsageError
 from augtui.models.catalog import Model
 from augtui.pipelines import export, source
 from augtui.pipelines.augment import Augmentation, Summary
-from augtui.pipelines.choices import nearest, one_of
-from augtui.pipelines.planning import Given, Input, Stored, Supply
+from augtui.pipelines.choices import nearest
+from augtui.pipelines.planning import Input, Stored, Supply
 from augtui.pipelines.recipes import execution, recipe
 from augtui.pipelines.recipes.execution import PipelineReport, StageReport
 from augtui.pipelines.recipes.workshop import Workshop
@@ -265,68 +263,3 @@ def _print_fates(project: Project, rows: Sequence[StageRow], wanted: str) -> Non
         line = {"record": fated.record_id, "fate": fated.fate, "reason": fated.reason}
         # ASCII only: what a data set says must not reach a terminal as control characters.
         print(encoder.dumps({**line, "instruction": record.instruction, "response": record.response}))
-
-
-def make_trainset(
-    output: str,
-    kinds: Sequence[str],
-    files: Sequence[str] | None,
-    project_name: str | None,
-    *,
-    validation: float,
-    shuffle: float,
-    seed: int,
-    json: bool,
-    quiet: bool,
-) -> None:
-    """Write training sets from files or a project, and tell what they came to."""
-    from augtui.pipelines.trainset import sources, writing
-    from augtui.pipelines.trainset.examples import KINDS
-
-    for kind in kinds:
-        one_of("--kind", kind, KINDS)
-    wanted = [kind for kind in KINDS if kind in kinds]
-    targets = {kind: _target(output, kind, len(wanted)) for kind in wanted}
-    for path in targets.values():
-        export.require_writable(str(path))
-    aside: list[Quarantined] = []
-    with ExitStack() as stack:
-        if files:
-            supplies = [Input(stack.enter_context(source.opened(name))) for name in files]
-            outcomes = (outcome for supply in supplies for outcome in supply.given())
-            made = sources.of_file(_records(outcomes, aside))
-        else:
-            project = stack.enter_context(open_project(load(project=project_name).project, create=False))
-            made = sources.of_project(project)
-        report = writing.write(made, targets, validation=validation, seed=seed, shuffle=shuffle)
-    if json:
-        print(encoder.dumps(report.as_json()))
-    elif not quiet:
-        for kind in wanted:
-            counts = ", ".join(f"{name} {count:,}" for name, count in report.table_2[kind].items())
-            held = f", {report.validation[kind]:,} of them for validation" if validation else ""
-            where = visible(report.paths[kind])
-            print(
-                f"augtui trainset: D_{kind.upper()}: {report.examples[kind]:,} examples ({counts}){held}: {where}",
-                file=sys.stderr,
-            )
-        for reason, count in Counter(line.reason for line in aside).most_common():
-            print(f"augtui trainset: {count:,} lines set aside: {reason}", file=sys.stderr)
-    if not any(report.examples.values()):
-        raise InputError(
-            "nothing was made that a model could be trained on", hint="First: augtui expand, refine or pairs."
-        )
-
-
-def _records(outcomes: Iterable[Given | Quarantined], aside: list[Quarantined]) -> Iterator[Record]:
-    """Yield the records of an input; what is none goes aside."""
-    for outcome in outcomes:
-        if isinstance(outcome, Quarantined):
-            aside.append(outcome)
-        else:
-            yield outcome[0]
-
-
-def _target(output: str, kind: str, kinds: int) -> Path:
-    path = Path(output)
-    return path if kinds == 1 else path.with_name(f"{path.stem}.{kind}.jsonl")

@@ -38,7 +38,7 @@ def trainset(
 
     Relatives never stand on both sides of the split. The files are those that `python -m training.sft` reads.
     """
-    from augtui.cli.cookery import make_trainset
+    from augtui.cli.training_sets import make_trainset
 
     make_trainset(
         output, kind or ["ie", "ir", "ire"], file, project,
