@@ -233,18 +233,18 @@ class Workshop(App[int]):
             self.notify(f"{title} waits for what runs now.", title="Queued", markup=False)
         return job
 
-    async def estimate(self, task: str) -> str:
-        """Return how long an item of the task took before, in words; nothing where nobody knows."""
+    async def estimate(self, task: str, count: int | None = None) -> str:
+        """Return how long `count` records would take (1,000 where None) at the pace of an earlier run, in words."""
         try:
             found = await self.reader.slow.ask(pace.of_newest_run, task)
         except (AugtuiError, sqlite3.Error):
             return ""
         if found is None or found.seconds is None:
             return "How long it takes shows with the first results: no run of this step was measured here yet."
-        hour = 3600 / found.seconds
+        many = count or 1000
         return (
-            f"Run {found.run} took {1000 * found.seconds:,.0f} ms a record here:"
-            f" 1,000 records in {duration(1000 * found.seconds)}, {hour:,.0f} an hour."
+            f"About {duration(many * found.seconds)} for {many:,} record{'' if many == 1 else 's'}:"
+            f" run {found.run} took {1000 * found.seconds:,.0f} ms each here."
         )
 
     def choose_step(self) -> None:
@@ -261,15 +261,16 @@ class Workshop(App[int]):
 
     async def offer_step(self, command: Command, wanted: Filter) -> None:
         """Offer a step on the records that a filter lists, with an estimate; show the batch if it starts."""
-        estimate = await self.estimate(command.name)
         values: dict[str, str] = {}
         file = command.parameter("file")
+        estimate, count = "", None
         if file is not None and file.required:
             path, count = await self.reader.slow.ask(selection.write, wanted, self.reader.slow.attached)
             if path is not None:
                 values["file"] = str(path)
                 what = "the records listed" if wanted else "all records of the project"
-                estimate = f"The file holds {what}: {count:,}. {estimate}"
+                estimate = f"The file holds {what}: {count:,}. "
+        estimate += await self.estimate(command.name, count)
         if await self.offer(command, values, estimate=estimate) is not None:
             self.action_show("batch")
 
