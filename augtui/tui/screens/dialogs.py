@@ -76,7 +76,7 @@ class Choice(Dialog[str]):
 
     def compose(self) -> ComposeResult:
         """Show the options."""
-        with Vertical(classes="dialog") as box:
+        with Vertical(classes="dialog choice") as box:
             box.border_title = Content(self._title)
             yield OptionList(*self._listed(), markup=False, compact=True)
         yield KeyLine()

@@ -86,6 +86,7 @@ class Models(Workbench):
         Binding("w", "keep", "Write", id="models.keep"),
         Binding("y", "copy", "Copy answer", id="models.copy"),
         Binding("i", "facts", "All facts", show=False, id="models.facts"),
+        Binding("escape", "back", "Back to the list", id="models.back"),
     ]
 
     def __init__(self) -> None:
@@ -192,6 +193,18 @@ class Models(Workbench):
 
     # -- keys --------------------------------------------------------------------------------------------------------
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer what makes sense now: what is done with answers needs some."""
+        if action == "back":
+            return not self.query_one("#names").has_focus
+        if action in ("again", "keep", "copy"):
+            return True if self._tryout is not None and self._tryout.samples else None
+        return True
+
+    def action_back(self) -> None:
+        """Go back to the list of models."""
+        self.query_one("#names").focus()
+
     def action_try(self) -> None:
         """Write a prompt."""
         self.query_one("#prompt").focus()
@@ -202,7 +215,8 @@ class Models(Workbench):
         prompt = self.query_one("#prompt", Input)
         prompt.value = visible(record.instruction)
         prompt.focus()
-        prompt.cursor_position = 0
+        # With the focus all is selected and its end is shown: a prompt is read from its beginning.
+        self.call_after_refresh(setattr, prompt, "cursor_position", 0)
         self.query_one("#answers", OptionList).clear_options()
         self._title()
 
@@ -240,6 +254,7 @@ class Models(Workbench):
         came = self._came if self._is_records else None
         record_id, response = (None, None) if came is None else (came.id, came.response)
         self._tryout.ask(Question(model.name, self._asked, self._prompt, self._count, self._seed, record_id, response))
+        self.refresh_bindings()
 
     def action_samples(self, by: int) -> None:
         """Ask for more or fewer answers."""
