@@ -462,6 +462,6 @@ class Workshop(App[int]):
 def _outcome(job: Job) -> str:
     counts = job.counts
     if not counts or "done" in counts:
-        return "Done."
+        return "\n".join(job.last_words(1)) or "Done."
     kept = f", {counts['kept_original']:,} kept as they were" if counts.get("kept_original") else ""
     return f"{counts.get('accepted', 0):,} accepted{kept}, {counts.get('failed', 0):,} failed. 3 reviews them."

@@ -13,7 +13,7 @@ from textual.widgets import OptionList
 from augtui.tui import jobs as jobs_module
 from augtui.tui.app import Workshop
 from augtui.tui.jobs import Job
-from augtui.tui.screens.batch import _result
+from augtui.tui.screens.batch import _result, figures
 from augtui.tui.widgets.keys import KeyLine
 from tests.tui.conftest import settle
 from tests.tui.test_screens import drive
@@ -73,3 +73,10 @@ def test_a_pause_is_no_part_of_the_time_that_is_left(monkeypatch: pytest.MonkeyP
     job.hear(b'{"event": "resumed"}')
     clock[0] = 3711.0
     assert job.eta_s() == pytest.approx(11.0)
+
+
+def test_a_job_that_has_ended_says_how_and_not_what_it_did_last() -> None:
+    job = Job(1, ["clusters", "map"], "clusters map", status="running", hears=True, saying="keeping", started=1.0)
+    assert figures(job).plain.startswith("keeping")
+    job.status, job.ended = "finished", 2.0
+    assert figures(job).plain.startswith("finished")

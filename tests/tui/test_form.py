@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Button, Checkbox, Input
+from textual.widgets import Button, Checkbox, Input, Select, Static
 
 from augtui.tui.app import Workshop
 from augtui.tui.screens.form import Form
 from augtui.tui.screens.help import Help
 from tests.tui.conftest import settle
+from tests.tui.test_jobs import until
 from tests.tui.test_screens import drive, shown
 
 Make = Callable[..., Workshop]
@@ -112,5 +115,49 @@ def test_the_estimate_is_for_the_records_listed(
         await settle(pilot)
         await pilot.pause(0.2)
         assert "About 39 s for 78 records: run 7 took 500 ms each here." in shown(app, "#estimate")
+
+    drive(app, steps)
+
+
+def test_what_is_given_to_a_choice_is_shown(workshop: Make, project_file: Path) -> None:
+    app = workshop(screen="plots")
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        await pilot.press("down", "s")
+        await settle(pilot)
+        chosen = app.screen.query_one("#p-name", Select)
+        assert chosen.value == "tasks" and str(chosen.query_one("#label", Static).visual) == "tasks"
+
+    drive(app, steps)
+
+
+def test_what_is_missing_gets_the_cursor(workshop: Make, project_file: Path) -> None:
+    app = workshop()
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        await pilot.press("e")
+        await settle(pilot)
+        shape = app.screen.query_one("#p-shape", Input)
+        assert shape.value == "jsonl", "an export can be started as it is offered"
+        shape.value = ""
+        await pilot.press("down", "down", "ctrl+s")
+        await pilot.pause()
+        assert notices(app)[-1] == "shape: needed." and app.focused is shape
+
+    drive(app, steps)
+
+
+def test_a_job_without_counts_says_what_it_said_last(workshop: Make, project_file: Path, tmp_path: Path) -> None:
+    app = workshop()
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        app.jobs._catalogue = replace(
+            app.catalogue,
+            program=(sys.executable, "-c", "import sys; print('written to \x1b]0;x.svg', file=sys.stderr)"),
+        )
+        job = app.launch([], "plot")
+        await until(lambda: job.ended is not None, 20)
+        await pilot.pause()
+        assert notices(app) == ["written to \u241b]0;x.svg"]
 
     drive(app, steps)

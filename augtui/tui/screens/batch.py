@@ -248,7 +248,7 @@ def figures(job: Job) -> Content:
     share = f"{100 * accepted / done:.1f}%" if done else "–"
     lines: list[list[str | tuple[str, str]]] = [
         [
-            f"{done:,}/{job.total:,}" if job.total else visible(job.saying) or job.status,
+            f"{done:,}/{job.total:,}" if job.total else (job.is_live and visible(job.saying)) or job.status,
             ("   ETA ", "$foreground-muted"),
             duration(job.eta_s()),
             ("   elapsed ", "$foreground-muted"),

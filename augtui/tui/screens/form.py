@@ -117,12 +117,12 @@ class Form(Dialog[list[str]]):
             elif parameter.choices:
                 widget = Select(
                     [(Content(choice), choice) for choice in parameter.choices],
+                    # Given later, before there is a list, it would be held but not shown.
+                    value=value if value in parameter.choices else Select.NULL,
                     prompt=visible(self._defaults.get(parameter.name, "default")),
                     id=f"p-{parameter.name}",
                     compact=True,
                 )
-                if value in parameter.choices:
-                    widget.value = value
             else:
                 widget = Input(
                     visible(value),
@@ -189,13 +189,12 @@ class Form(Dialog[list[str]]):
 
     def action_start(self) -> None:
         """Answer with the command, unless something is missing."""
-        missing = [
-            parameter.name.replace("_", " ")
-            for parameter in self._command.parameters
-            if parameter.required and not self._given().get(parameter.name)
-        ]
+        given = self._given()
+        missing = [one.name for one in self._parameters if one.required and not given.get(one.name)]
         if missing:
-            self.notify(f"{', '.join(missing)}: needed.", severity="warning", markup=False)
+            names = ", ".join(missing).replace("_", " ")
+            self.notify(f"{names}: needed.", severity="warning", markup=False)
+            self.query_one(f"#p-{missing[0]}").focus()
             return
         invalid = [widget for widget in self.query(Input) if widget.value and not widget.is_valid]
         if invalid:

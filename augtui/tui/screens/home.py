@@ -386,7 +386,8 @@ class Home(Workbench):
         """Offer a command on the project."""
         command = self.workshop.catalogue.get(name)
         if command is not None:
-            values = {"output": f"{self.workshop.project_name}.jsonl"} if name == "export" else {}
+            output = {"shape": "jsonl", "output": f"{self.workshop.project_name}.jsonl"}
+            values = output if name == "export" else {}
             spawn(self, partial(self.workshop.offer, command, values))
 
     def action_run(self) -> None:

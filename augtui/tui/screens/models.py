@@ -33,6 +33,7 @@ from augtui.tui.tryout import Question, Tryout
 
 DRAW_S = 0.1
 PAUSE_S = 0.15
+GONE = "its files are gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def listed() -> list[Listed]:
     for pulled in sorted(registry.load(), key=lambda one: one.key):
         entry = family.find(pulled.entry) if pulled.entry else None
         entries.add(pulled.entry)
-        verdict = "here" if pulled.is_here else "its files are gone"
+        verdict = "here" if pulled.is_here else GONE
         found.append(Listed(pulled.key, entry.tasks if entry else (), pulled.bytes, pulled.is_here, verdict))
     free = free_bytes()
     for entry in family.FAMILY:
@@ -171,6 +172,7 @@ class Models(Workbench):
         model = self.model
         if model is None:
             return
+        self.refresh_bindings()
         self.query_one("#facts-pane").border_title = Content(excerpt(model.name, 50))
         known = self._facts.get(model.name)
         if known is None:
@@ -199,6 +201,12 @@ class Models(Workbench):
             return not self.query_one("#names").has_focus
         if action in ("again", "keep", "copy"):
             return True if self._tryout is not None and self._tryout.samples else None
+        model = self.model
+        if action == "command" and model is not None:
+            is_ours = model.name == catalog.DEFAULT
+            allowed = {"pull": not is_ours, "verify": model.is_here}
+            allowed |= {"rm": not is_ours and (model.is_here or model.verdict == GONE)}
+            return True if allowed.get(str(parameters[0]), True) else None
         return True
 
     def action_back(self) -> None:
