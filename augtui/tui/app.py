@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property, partial
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from augtui.store.reviewers import Reviewer
 
 REMEMBERED_RUNS = 50
+TOLD_S = 10.0
+"""How long a fault is seen."""
 LOAD_S = 0.02
 """How long after the first paint the rest is loaded."""
 LOAD_EVERY_S = 0.5
@@ -93,6 +96,8 @@ class Workshop(App[int]):
         self.catalogue = catalogue
         self._settings = settings
         self._keys = keys
+        self._told: dict[str, float] = {}
+        """When the newest fault was told."""
         self.fault: AugtuiError | None = None
         """Why the app could not stay open."""
         self.first_screen = screen or "home"
@@ -328,7 +333,12 @@ class Workshop(App[int]):
         message = error.message if isinstance(error, AugtuiError) else f"{type(error).__name__}: {error}"
         hint = error.hint if isinstance(error, AugtuiError) else None
         text = visible(message) + (f"\n{visible(hint)}" if hint else "")
-        self.notify(text, title=title, severity="error", timeout=10, markup=False)
+        # Several readers may meet the same fault: it is told once as long as it is seen.
+        now = time.monotonic()
+        if now - self._told.get(text, -TOLD_S) < TOLD_S:
+            return
+        self._told = {text: now}
+        self.notify(text, title=title, severity="error", timeout=TOLD_S, markup=False)
 
     async def action_projects(self) -> None:
         """Choose a project."""

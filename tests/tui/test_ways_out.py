@@ -12,6 +12,7 @@ from textual.widgets import Input, OptionList
 
 from augtui.tui import text
 from augtui.tui.app import Workshop
+from augtui.tui.jobs import Job
 from augtui.tui.screens import review as review_module
 from augtui.tui.screens.dialogs import Choice
 from augtui.tui.widgets.keys import KeyLine
@@ -130,3 +131,30 @@ def test_what_is_gone_is_not_told_by_colour_alone() -> None:
     left, right = text.sides("the red fox", "the quick fox")
     assert any("underline" in str(span.style) for span in left.spans)
     assert any("bold" in str(span.style) for span in right.spans)
+
+
+def test_a_fault_that_several_readers_meet_is_told_once(workshop: Make, home: Path) -> None:
+    (home / "projects").write_text("in the way")
+    app = workshop(project="demo")
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        await settle(pilot)
+        await pilot.press("3", "1")
+        await settle(pilot)
+        assert len(app._notifications) == 1
+
+    drive(app, steps)
+
+
+def test_training_offers_to_stop_what_runs_alone(workshop: Make, project_file: Path) -> None:
+    app = workshop(screen="training")
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        await settle(pilot)
+        assert "Stop" not in enabled(app) and "Start" in enabled(app)
+        app.jobs.all.append(Job(1, [], "training.sft", status="running"))
+        await pilot.pause(0.8)
+        assert "Stop" in enabled(app)
+        app.jobs.all.clear()
+
+    drive(app, steps)

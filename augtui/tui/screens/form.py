@@ -160,9 +160,10 @@ class Form(Dialog[list[str]]):
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Say the whole of what is cut off beside the field."""
         name = (event.widget.id or "").removeprefix("p-")
-        parameter = next((one for one in self._parameters if one.name == name), None)
-        is_cut = parameter is not None and cell_len(parameter.help) > event.widget.parent.query_one(".hint").size.width
-        self.query_one("#about-field", Static).update(Content(parameter.help if is_cut else ""))
+        parameter, field = self._command.parameter(name), event.widget.parent
+        room = 0 if parameter is None or field is None else field.query_one(".hint").size.width
+        told = parameter.help if parameter is not None and cell_len(parameter.help) > room else ""
+        self.query_one("#about-field", Static).update(Content(told))
 
     def on_input_changed(self) -> None:
         """Keep the command line true."""
