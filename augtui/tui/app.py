@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from augtui.store.reviewers import Reviewer
 
 REMEMBERED_RUNS = 50
+APART = ("import", "export")
+"""Steps that no selection of records is written for."""
 TOLD_S = 10.0
 """How long a fault is seen."""
 LOAD_S = 0.02
@@ -216,9 +218,16 @@ class Workshop(App[int]):
         yield SystemCommand("Save picture", "The screen as an SVG file", self.action_picture)
         for command in self.catalogue.commands:
             yield SystemCommand(
-                command.name, command.summary, lambda command=command: spawn(self, partial(self.offer, command))
+                command.name, command.summary, lambda command=command: spawn(self, partial(self._offer_any, command))
             )
         yield SystemCommand("Quit", "Leave the app", self.action_leave)
+
+    async def _offer_any(self, command: Command) -> None:
+        """Offer a command as its own screen would: a step on all records of the project."""
+        if steps.is_step(command) and command.name not in APART:
+            await self.offer_step(command, Filter())
+        else:
+            await self.offer(command)
 
     async def offer(
         self, command: Command, values: dict[str, str] | None = None, *, estimate: str = "", start: bool = False
@@ -227,6 +236,8 @@ class Workshop(App[int]):
         given = dict(values or {})
         if command.parameter("project") is not None:
             given.setdefault("project", self.project_argument)
+        for name, value in self._suggested(command).items():
+            given.setdefault(name, value)
         form = Form(command, given, defaults=self._defaults(), estimate=estimate, start=start)
         arguments = await self.push_screen_wait(form)
         return None if arguments is None else self.launch(arguments, command.name)
@@ -412,6 +423,14 @@ class Workshop(App[int]):
             await self.jobs.close()
         self.reader.close()
         self.exit(0)
+
+    def _suggested(self, command: Command) -> dict[str, str]:
+        """Return where a command writes to if it would write to nowhere that one sees from here."""
+        if command.name == "export":
+            return {"shape": "jsonl", "output": f"{self.project_name}.jsonl"}
+        if command.name == "trainset" or (steps.is_step(command) and command.parameter("project") is None):
+            return {"output": f"{self.project_name}-{command.name}.jsonl"}
+        return {}
 
     def _defaults(self) -> dict[str, str]:
         values = self.settings.model_dump()

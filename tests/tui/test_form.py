@@ -161,3 +161,27 @@ def test_a_job_without_counts_says_what_it_said_last(workshop: Make, project_fil
         assert notices(app) == ["written to \u241b]0;x.svg"]
 
     drive(app, steps)
+
+
+def test_the_palette_offers_a_step_on_the_projects_records(workshop: Make, project_file: Path) -> None:
+    app = workshop(screen="plots")
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        await pilot.pause(0.5)
+        offered = {one.title: one.callback for one in app.get_system_commands(app.screen)}
+        for name, output in (("dedupe", "demo-dedupe.jsonl"), ("refine", "")):
+            offered[name]()
+            await settle(pilot)
+            await pilot.pause(0.3)
+            assert isinstance(app.screen, Form)
+            file = Path(app.screen.query_one("#p-file", Input).value)
+            assert len(file.read_text().splitlines()) == 78
+            # What keeps nothing in the project would print its rows to nobody.
+            assert app.screen.query_one("#p-output", Input).value == output
+            await pilot.press("escape")
+        offered["export"]()
+        await settle(pilot)
+        assert app.screen.query_one("#p-file", Input).value == ""
+        assert app.screen.query_one("#p-output", Input).value == "demo.jsonl"
+
+    drive(app, steps)

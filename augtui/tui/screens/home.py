@@ -386,9 +386,7 @@ class Home(Workbench):
         """Offer a command on the project."""
         command = self.workshop.catalogue.get(name)
         if command is not None:
-            output = {"shape": "jsonl", "output": f"{self.workshop.project_name}.jsonl"}
-            values = output if name == "export" else {}
-            spawn(self, partial(self.workshop.offer, command, values))
+            spawn(self, partial(self.workshop.offer, command))
 
     def action_run(self) -> None:
         """Offer the step under the cursor."""
