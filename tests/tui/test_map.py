@@ -342,6 +342,18 @@ def test_every_point_is_in_a_cell_and_every_cell_with_dots_has_points(
     assert all(0 <= column < width and 0 <= line < height for column, line in found.centres)
 
 
+@pytest.mark.parametrize(("share", "is_seen"), [(0.015, False), (0.15, True)])
+def test_a_few_that_lie_far_out_do_not_squeeze_the_others_and_an_island_is_seen(share: float, is_seen: bool) -> None:
+    chance = np.random.default_rng(7)
+    x, y = chance.normal(0, 1, (2, 700)).astype(np.float32)
+    far = int(700 * share)
+    y[:far] = -30.0
+    found = raster(Cloud(x, y, np.zeros(700, dtype=np.int32), "a", [(0.0, 0.0)]), 50, 36)
+    lines = found.dots[:, :].any(axis=1)
+    assert bool((found.cells[:far] >= 0).any()) == is_seen
+    assert is_seen or lines.mean() > 0.6, "the others fill the picture"
+
+
 @pytest.mark.parametrize("theme", ["augtui-dark", "augtui-light"])
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 def test_the_map_looks_as_it_did(
