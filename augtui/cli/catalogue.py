@@ -53,6 +53,8 @@ def _parameter(found: Any) -> Parameter | None:
         required=bool(found.required),
         multiple=bool(found.multiple or found.nargs not in (1, None)),
         off=next(iter(found.secondary_opts), None) if is_option else None,
+        minimum=getattr(found, "min", None),
+        maximum=getattr(found, "max", None),
     )
 
 

@@ -127,7 +127,8 @@ def _root(
     if window.has_terminal():
         raise typer.Exit(window.open_app(_described, project, screen))
     if project is not None or screen is not None:
-        raise UsageError("the app needs a terminal", hint="For scripts there are the commands: augtui --help")
+        what = " that can place text; this one is TERM=dumb" if os.environ.get("TERM") == "dumb" else ""
+        raise UsageError(f"the app needs a terminal{what}", hint="For scripts there are the commands: augtui --help")
     typer.echo(ctx.get_help())
 
 

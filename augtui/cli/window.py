@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -14,8 +15,8 @@ PROGRAM = (sys.executable, "-P", "-m", "augtui")
 
 
 def has_terminal() -> bool:
-    """Say whether a person sits there."""
-    return sys.stdin.isatty() and sys.stdout.isatty()
+    """Say whether a person sits there, before something that can place text."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def open_app(commands: Callable[[], tuple[Command, ...]], project: str | None, screen: str | None) -> int:

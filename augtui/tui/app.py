@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property, partial
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
     from augtui.store.reviewers import Reviewer
 
 REMEMBERED_RUNS = 50
+APART = ("import", "export")
+"""Steps that no selection of records is written for."""
+TOLD_S = 10.0
+"""How long a fault is seen."""
 LOAD_S = 0.02
 """How long after the first paint the rest is loaded."""
 LOAD_EVERY_S = 0.5
@@ -93,6 +98,8 @@ class Workshop(App[int]):
         self.catalogue = catalogue
         self._settings = settings
         self._keys = keys
+        self._told: dict[str, float] = {}
+        """When the newest fault was told."""
         self.fault: AugtuiError | None = None
         """Why the app could not stay open."""
         self.first_screen = screen or "home"
@@ -211,9 +218,16 @@ class Workshop(App[int]):
         yield SystemCommand("Save picture", "The screen as an SVG file", self.action_picture)
         for command in self.catalogue.commands:
             yield SystemCommand(
-                command.name, command.summary, lambda command=command: spawn(self, partial(self.offer, command))
+                command.name, command.summary, lambda command=command: spawn(self, partial(self._offer_any, command))
             )
         yield SystemCommand("Quit", "Leave the app", self.action_leave)
+
+    async def _offer_any(self, command: Command) -> None:
+        """Offer a command as its own screen would: a step on all records of the project."""
+        if steps.is_step(command) and command.name not in APART:
+            await self.offer_step(command, Filter())
+        else:
+            await self.offer(command)
 
     async def offer(
         self, command: Command, values: dict[str, str] | None = None, *, estimate: str = "", start: bool = False
@@ -222,6 +236,8 @@ class Workshop(App[int]):
         given = dict(values or {})
         if command.parameter("project") is not None:
             given.setdefault("project", self.project_argument)
+        for name, value in self._suggested(command).items():
+            given.setdefault(name, value)
         form = Form(command, given, defaults=self._defaults(), estimate=estimate, start=start)
         arguments = await self.push_screen_wait(form)
         return None if arguments is None else self.launch(arguments, command.name)
@@ -233,18 +249,18 @@ class Workshop(App[int]):
             self.notify(f"{title} waits for what runs now.", title="Queued", markup=False)
         return job
 
-    async def estimate(self, task: str) -> str:
-        """Return how long an item of the task took before, in words; nothing where nobody knows."""
+    async def estimate(self, task: str, count: int | None = None) -> str:
+        """Return how long `count` records would take (1,000 where None) at the pace of an earlier run, in words."""
         try:
             found = await self.reader.slow.ask(pace.of_newest_run, task)
         except (AugtuiError, sqlite3.Error):
             return ""
         if found is None or found.seconds is None:
             return "How long it takes shows with the first results: no run of this step was measured here yet."
-        hour = 3600 / found.seconds
+        many = count or 1000
         return (
-            f"Run {found.run} took {1000 * found.seconds:,.0f} ms a record here:"
-            f" 1,000 records in {duration(1000 * found.seconds)}, {hour:,.0f} an hour."
+            f"About {duration(many * found.seconds)} for {many:,} record{'' if many == 1 else 's'}:"
+            f" run {found.run} took {1000 * found.seconds:,.0f} ms each here."
         )
 
     def choose_step(self) -> None:
@@ -261,15 +277,16 @@ class Workshop(App[int]):
 
     async def offer_step(self, command: Command, wanted: Filter) -> None:
         """Offer a step on the records that a filter lists, with an estimate; show the batch if it starts."""
-        estimate = await self.estimate(command.name)
         values: dict[str, str] = {}
         file = command.parameter("file")
+        estimate, count = "", None
         if file is not None and file.required:
             path, count = await self.reader.slow.ask(selection.write, wanted, self.reader.slow.attached)
             if path is not None:
                 values["file"] = str(path)
                 what = "the records listed" if wanted else "all records of the project"
-                estimate = f"The file holds {what}: {count:,}. {estimate}"
+                estimate = f"The file holds {what}: {count:,}. "
+        estimate += await self.estimate(command.name, count)
         if await self.offer(command, values, estimate=estimate) is not None:
             self.action_show("batch")
 
@@ -327,7 +344,12 @@ class Workshop(App[int]):
         message = error.message if isinstance(error, AugtuiError) else f"{type(error).__name__}: {error}"
         hint = error.hint if isinstance(error, AugtuiError) else None
         text = visible(message) + (f"\n{visible(hint)}" if hint else "")
-        self.notify(text, title=title, severity="error", timeout=10, markup=False)
+        # Several readers may meet the same fault: it is told once as long as it is seen.
+        now = time.monotonic()
+        if now - self._told.get(text, -TOLD_S) < TOLD_S:
+            return
+        self._told = {text: now}
+        self.notify(text, title=title, severity="error", timeout=TOLD_S, markup=False)
 
     async def action_projects(self) -> None:
         """Choose a project."""
@@ -402,6 +424,14 @@ class Workshop(App[int]):
         self.reader.close()
         self.exit(0)
 
+    def _suggested(self, command: Command) -> dict[str, str]:
+        """Return where a command writes to if it would write to nowhere that one sees from here."""
+        if command.name == "export":
+            return {"shape": "jsonl", "output": f"{self.project_name}.jsonl"}
+        if command.name == "trainset" or (steps.is_step(command) and command.parameter("project") is None):
+            return {"output": f"{self.project_name}-{command.name}.jsonl"}
+        return {}
+
     def _defaults(self) -> dict[str, str]:
         values = self.settings.model_dump()
         return {name: str(value) for name, value in values.items() if value is not None}
@@ -461,6 +491,6 @@ class Workshop(App[int]):
 def _outcome(job: Job) -> str:
     counts = job.counts
     if not counts or "done" in counts:
-        return "Done."
+        return "\n".join(job.last_words(1)) or "Done."
     kept = f", {counts['kept_original']:,} kept as they were" if counts.get("kept_original") else ""
     return f"{counts.get('accepted', 0):,} accepted{kept}, {counts.get('failed', 0):,} failed. 3 reviews them."

@@ -26,6 +26,10 @@ class Parameter:
     multiple: bool = False
     off: str | None = None
     """The flag that says no, where there is one."""
+    minimum: float | None = None
+    """The least number that it takes."""
+    maximum: float | None = None
+    """The greatest one."""
 
 
 @dataclass(frozen=True, slots=True)

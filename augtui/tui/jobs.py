@@ -75,7 +75,9 @@ class Job:
     started: float | None = None
     """When it was started (monotonic)."""
     working: float | None = None
-    """When its model was ready."""
+    """When its model was ready, later by what it rested since."""
+    resting: float | None = None
+    """Since when it rests."""
     ended: float | None = None
     log: Path | None = None
     process: asyncio.subprocess.Process | None = field(default=None, repr=False)
@@ -106,8 +108,20 @@ class Job:
         fresh = self.done - self.done_before
         if self.working is None or fresh < 1 or not self.is_live:
             return None
-        spent = (time.monotonic() if now is None else now) - self.working
+        spent = (self.resting or (time.monotonic() if now is None else now)) - self.working
         return spent / fresh * (self.total - self.done)
+
+    def rest(self) -> None:
+        """Be paused from now on."""
+        self.status, self.speed = "paused", 0.0
+        self.resting = time.monotonic()
+
+    def wake(self) -> None:
+        """Run again; the time that it rested is none that it needs."""
+        self.status = "running"
+        if self.resting is not None and self.working is not None:
+            self.working += time.monotonic() - self.resting
+        self.resting = None
 
     def last_words(self, lines: int = 12) -> list[str]:
         """Return the end of what it wrote to stderr, harmless on a terminal."""
@@ -154,10 +168,9 @@ class Job:
                 self._measure(event["speed"])
                 self.progress = event["progress"] or self.progress
             case "paused" if self.status == "pausing":
-                self.status = "paused"
-                self.speed = 0.0
+                self.rest()
             case "resumed" if self.status in ("paused", "pausing"):
-                self.status = "running"
+                self.wake()
             case "restarted":
                 self.saying = f"the engine died and was started again: {event['reason']}"
             case "finish":
@@ -221,13 +234,13 @@ class Jobs:
             job.status = "pausing"
             self._say(job, "pause")
         else:
-            job.status = "paused"
+            job.rest()
             self._signal(job, signal.SIGSTOP)
 
     def resume(self, job: Job) -> None:
         """Let a job go on after a pause."""
         if job.status in ("pausing", "paused"):
-            job.status = "running"
+            job.wake()
             if job.hears:
                 self._say(job, "resume")
             else:

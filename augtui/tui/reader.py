@@ -58,6 +58,11 @@ class Lane:
             with suppress(sqlite3.Error):
                 self._project.conn.interrupt()
 
+    @property
+    def is_open(self) -> bool:
+        """Say whether there is a connection."""
+        return self._project is not None
+
     def close(self) -> None:
         """Close the connection, and end the thread without waiting for it."""
         self._closed = True
@@ -87,6 +92,10 @@ class Reader:
         self.quick = Lane(path, "quick", searches=True)
         self.slow = Lane(path, "slow", searches=True)
         self.hands = Lane(path, "hands")
+
+    def is_gone(self) -> bool:
+        """Say whether the file that was opened is no longer where it was."""
+        return self.quick.is_open and not self.path.exists()
 
     def close(self) -> None:
         """Close all lanes."""

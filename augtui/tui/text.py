@@ -48,7 +48,8 @@ def assemble(pieces: Iterable[Piece | Content]) -> Content:
 def sides(old: str, new: str) -> tuple[Content, Content]:
     """Return both texts, each with what the other lacks marked."""
     parts = diff.diff(old[:LONGEST], new[:LONGEST])
-    left = [_marked(part, "$text-error") for part in parts if part.kind != "added"]
+    # Not by colour alone: what is gone is underlined, what is new is bold.
+    left = [_marked(part, "underline $text-error") for part in parts if part.kind != "added"]
     right = [_marked(part, "bold $text-success") for part in parts if part.kind != "removed"]
     return assemble(left), assemble(right)
 

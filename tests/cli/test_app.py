@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from augtui.cli import window
+
 
 def augtui(*words: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -21,6 +23,21 @@ def augtui(*words: str, stdin: str = "", **environment: str) -> subprocess.Compl
 def test_without_a_terminal_it_is_the_help() -> None:
     done = augtui()
     assert done.returncode == 0 and "Usage:" in done.stdout and "refine" in done.stdout
+
+
+def test_a_terminal_that_cannot_place_text_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal:
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    assert window.has_terminal()
+    monkeypatch.setenv("TERM", "dumb")
+    assert not window.has_terminal()
+    done = augtui("--screen", "review")
+    assert done.returncode == 2 and "TERM=dumb" in done.stderr
 
 
 @pytest.mark.parametrize("words", [("--screen", "review"), ("--project", "x"), ("--project", "x", "paths")])

@@ -20,6 +20,7 @@ from augtui.store import projects
 from augtui.tui.app import Workshop
 from augtui.tui.screens.dialogs import Choice, Prompt, Question, Reading
 from augtui.tui.screens.form import Form
+from augtui.tui.widgets.keys import KeyLine
 from augtui.tui.widgets.mappane import MapPane
 from augtui.tui.widgets.records import RecordsTable
 from augtui.tui.widgets.scatter import Cloud, Scatter, raster
@@ -36,6 +37,26 @@ Make = Callable[..., Workshop]
 def mapped(project_file: Path) -> Path:
     draw(project_file)
     return project_file
+
+
+def test_the_first_map_is_made_by_the_key_that_the_screen_names(workshop: Make, project_file: Path) -> None:
+    app = workshop(screen="plots")
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        app.jobs._catalogue = replace(app.catalogue, program=(sys.executable, "-c", "import time; time.sleep(30)"))
+        await pilot.press("m")
+        assert not app.jobs.all, "another figure is looked at"
+        await go_to_map(pilot)
+        assert "m makes it" in shown(app, "#map-notice")
+        assert "Make map" in {offer[2] for offer in app.screen.query_one(KeyLine)._offers[0]}
+        await pilot.press("m")
+        await pilot.pause()
+        assert app.jobs.all[0].arguments[:2] == ["clusters", "map"]
+        app.jobs.stop(app.jobs.all[0])
+        app.jobs.stop(app.jobs.all[0])
+        await until(lambda: not app.jobs.live, 20)
+
+    drive(app, steps)
 
 
 async def go_to_map(pilot: Pilot[Any]) -> MapPane:
@@ -213,9 +234,8 @@ def test_a_project_without_a_map_makes_one_in_a_process_of_its_own(workshop: Mak
     async def steps(pilot: Pilot[Any]) -> None:
         pane = await go_to_map(pilot)
         assert "No map yet" in shown(app, "#map-notice")
-        await pilot.press("tab", "tab")
-        pane.query_one(Scatter).focus()
-        pane.action_make(False)
+        await pilot.press("m")
+        await pilot.pause()
         job = app.jobs.all[0]
         assert job.arguments[:2] == ["clusters", "map"]
         await pilot.pause(0.1)
@@ -320,6 +340,18 @@ def test_every_point_is_in_a_cell_and_every_cell_with_dots_has_points(
         inside = {int(one) for one in group[found.cells == cell]}
         assert int(found.most.ravel()[cell]) in (inside - {-1} or {-1})
     assert all(0 <= column < width and 0 <= line < height for column, line in found.centres)
+
+
+@pytest.mark.parametrize(("share", "is_seen"), [(0.015, False), (0.15, True)])
+def test_a_few_that_lie_far_out_do_not_squeeze_the_others_and_an_island_is_seen(share: float, is_seen: bool) -> None:
+    chance = np.random.default_rng(7)
+    x, y = chance.normal(0, 1, (2, 700)).astype(np.float32)
+    far = int(700 * share)
+    y[:far] = -30.0
+    found = raster(Cloud(x, y, np.zeros(700, dtype=np.int32), "a", [(0.0, 0.0)]), 50, 36)
+    lines = found.dots[:, :].any(axis=1)
+    assert bool((found.cells[:far] >= 0).any()) == is_seen
+    assert is_seen or lines.mean() > 0.6, "the others fill the picture"
 
 
 @pytest.mark.parametrize("theme", ["augtui-dark", "augtui-light"])

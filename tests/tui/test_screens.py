@@ -393,9 +393,17 @@ def test_models_are_listed_told_of_and_tried_out(workshop: Make, project_file: P
         assert isinstance(app.screen, Choice)
         await pilot.press("down", "enter")
         assert models._asked == "expand"
+        await pilot.press("p", "d")
+        await pilot.pause()
+        assert app.screen is models, "what comes with augtui is neither fetched nor removed"
+        names.highlighted = 1
+        await pilot.press("d", "v")
+        await pilot.pause()
+        assert app.screen is models, "it is not here yet"
         await pilot.press("p")
         await pilot.pause()
-        assert isinstance(app.screen, Form) and app.screen.query_one("#p-name", Input).value == "default"
+        assert isinstance(app.screen, Form)
+        assert app.screen.query_one("#p-name", Input).value == models._models[1].name
         await pilot.press("escape")
 
     drive(app, steps)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -45,6 +46,8 @@ class Batch(Workbench):
         self._drawn: tuple[int, int, int] | None = None
         self._latest: list[dict[str, object]] = []
         self._tick = 0
+        self._offered: tuple[int, str] | None = None
+        """The job and its status that the keys were offered for."""
 
     def body(self) -> ComposeResult:
         """Put the figures above the results, and the queue below."""
@@ -78,14 +81,38 @@ class Batch(Workbench):
         self._drawn = None
         self._draw()
 
+    def on_resize(self) -> None:
+        """Cut the results anew."""
+        super().on_resize()
+        self._latest = []
+        self.refresh_body()
+
     def project_changed(self) -> None:
         """Jobs are of the session, not of a project."""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer what the job's state allows; the other keys stay where they are, without an effect."""
+        job = self.job
+        status = "" if job is None else job.status
+        allowed = {
+            "pause": job is not None
+            and (status in ("running", "pausing", "paused") or (status == "starting" and not job.hears)),
+            "stop": job is not None and (job.is_live or status == "waiting"),
+            "resume": status in ("failed", "stopped"),
+            "log": job is not None,
+            "job": len(self.workshop.jobs.all) > 1,
+        }
+        return True if allowed.get(action, True) else None
 
     def _draw(self) -> None:
         if not self.is_current:
             return
         job, jobs = self.job, self.workshop.jobs
         self._tick += 1
+        offered = None if job is None else (job.number, job.status)
+        if offered != self._offered:
+            self._offered = offered
+            self.refresh_bindings()
         if job is None:
             if self._drawn is None:
                 self._drawn = (0, 0, 0)
@@ -112,7 +139,7 @@ class Batch(Workbench):
         box = self.query_one("#job")
         number = f" · run {job.run}" if job.run is not None else ""
         box.border_title = Content(f"Batch: {job.title}{number}")
-        box.border_subtitle = Content(job.status)
+        box.border_subtitle = Content("paused; space goes on" if job.status == "paused" else job.status)
         bar = self.query_one("#bar", ProgressBar)
         bar.display = True
         bar.update(total=job.total or None if job.is_live else max(1, job.total), progress=job.done)
@@ -221,7 +248,7 @@ def figures(job: Job) -> Content:
     share = f"{100 * accepted / done:.1f}%" if done else "–"
     lines: list[list[str | tuple[str, str]]] = [
         [
-            f"{done:,}/{job.total:,}" if job.total else visible(job.saying) or job.status,
+            f"{done:,}/{job.total:,}" if job.total else (job.is_live and visible(job.saying)) or job.status,
             ("   ETA ", "$foreground-muted"),
             duration(job.eta_s()),
             ("   elapsed ", "$foreground-muted"),
@@ -282,7 +309,7 @@ def figures(job: Job) -> Content:
 def _result(one: dict[str, object], width: int) -> Content:
     mark, style = MARKS.get(str(one["status"]), ("·", ""))
     head = excerpt(str(one["instruction"]), max(16, width // 3))
-    room = max(10, width - len(head) - 8)
+    room = max(10, width - cell_len(head) - 8)
     if one["status"] == "accepted":
         return assemble([(f"{mark} ", style), (f"{head}  ", "$foreground-muted"), excerpt(str(one["text"]), room)])
     return assemble(

@@ -18,6 +18,8 @@ from augtui.domain.visible import visible
 from augtui.tui.widgets.keys import KeyLine
 
 T = TypeVar("T")
+ROOM = 64
+"""Columns for text in a box of the usual width."""
 
 
 class Dialog(ModalScreen[T | None], Generic[T]):
@@ -76,7 +78,11 @@ class Choice(Dialog[str]):
 
     def compose(self) -> ComposeResult:
         """Show the options."""
-        with Vertical(classes="dialog") as box:
+        longest = max(
+            (Content(shown).cell_length if isinstance(shown, str) else shown.cell_length for _, shown in self._options),
+            default=0,
+        )
+        with Vertical(classes="dialog choice wide" if longest > ROOM else "dialog choice") as box:
             box.border_title = Content(self._title)
             yield OptionList(*self._listed(), markup=False, compact=True)
         yield KeyLine()

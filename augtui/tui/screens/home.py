@@ -27,6 +27,7 @@ from augtui.store.projects import Project
 from augtui.store.runs import RunRow
 from augtui.tui import record, steps
 from augtui.tui.catalogue import Command
+from augtui.tui.reader import Reader
 from augtui.tui.screens.dialogs import Reading
 from augtui.tui.screens.filters import Filters
 from augtui.tui.screens.workbench import Workbench
@@ -81,6 +82,8 @@ class Home(Workbench):
         self._steps: list[str] = []
         self._empty = False
         self._indexing = False
+        self._gone: Reader | None = None
+        """The reader whose file was missed, so that it is told of once."""
 
     def body(self) -> ComposeResult:
         """Put the pipeline beside the records, and the record's origin below or beside them."""
@@ -129,6 +132,15 @@ class Home(Workbench):
 
     async def _look_at(self) -> None:
         reader = self.workshop.reader
+        if self._gone is not reader and reader.is_gone():
+            self._gone = reader
+            self.notify(
+                "What was read before is still shown, but nothing can be saved. ^o opens another project.",
+                title=f"{visible(self.workshop.project_name)} was moved or removed",
+                severity="error",
+                timeout=30,
+                markup=False,
+            )
         try:
             version = await reader.quick.ask(listings.data_version)
             first = self._version < 0
@@ -283,6 +295,7 @@ class Home(Workbench):
 
     def _show_record(self, row: RecordRow | None) -> None:
         if row is None:
+            self.query_one("#detail").border_title = "Record"
             self.query_one("#record", Static).update("")
             return
         spawn(self, partial(self._read_record, row), group="record", exclusive=True)
@@ -373,8 +386,7 @@ class Home(Workbench):
         """Offer a command on the project."""
         command = self.workshop.catalogue.get(name)
         if command is not None:
-            values = {"output": f"{self.workshop.project_name}.jsonl"} if name == "export" else {}
-            spawn(self, partial(self.workshop.offer, command, values))
+            spawn(self, partial(self.workshop.offer, command))
 
     def action_run(self) -> None:
         """Offer the step under the cursor."""

@@ -33,6 +33,7 @@ from augtui.tui.tryout import Question, Tryout
 
 DRAW_S = 0.1
 PAUSE_S = 0.15
+GONE = "its files are gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def listed() -> list[Listed]:
     for pulled in sorted(registry.load(), key=lambda one: one.key):
         entry = family.find(pulled.entry) if pulled.entry else None
         entries.add(pulled.entry)
-        verdict = "here" if pulled.is_here else "its files are gone"
+        verdict = "here" if pulled.is_here else GONE
         found.append(Listed(pulled.key, entry.tasks if entry else (), pulled.bytes, pulled.is_here, verdict))
     free = free_bytes()
     for entry in family.FAMILY:
@@ -86,6 +87,7 @@ class Models(Workbench):
         Binding("w", "keep", "Write", id="models.keep"),
         Binding("y", "copy", "Copy answer", id="models.copy"),
         Binding("i", "facts", "All facts", show=False, id="models.facts"),
+        Binding("escape", "back", "Back to the list", id="models.back"),
     ]
 
     def __init__(self) -> None:
@@ -170,6 +172,7 @@ class Models(Workbench):
         model = self.model
         if model is None:
             return
+        self.refresh_bindings()
         self.query_one("#facts-pane").border_title = Content(excerpt(model.name, 50))
         known = self._facts.get(model.name)
         if known is None:
@@ -192,6 +195,24 @@ class Models(Workbench):
 
     # -- keys --------------------------------------------------------------------------------------------------------
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer what makes sense now: what is done with answers needs some."""
+        if action == "back":
+            return not self.query_one("#names").has_focus
+        if action in ("again", "keep", "copy"):
+            return True if self._tryout is not None and self._tryout.samples else None
+        model = self.model
+        if action == "command" and model is not None:
+            is_ours = model.name == catalog.DEFAULT
+            allowed = {"pull": not is_ours, "verify": model.is_here}
+            allowed |= {"rm": not is_ours and (model.is_here or model.verdict == GONE)}
+            return True if allowed.get(str(parameters[0]), True) else None
+        return True
+
+    def action_back(self) -> None:
+        """Go back to the list of models."""
+        self.query_one("#names").focus()
+
     def action_try(self) -> None:
         """Write a prompt."""
         self.query_one("#prompt").focus()
@@ -202,7 +223,8 @@ class Models(Workbench):
         prompt = self.query_one("#prompt", Input)
         prompt.value = visible(record.instruction)
         prompt.focus()
-        prompt.cursor_position = 0
+        # With the focus all is selected and its end is shown: a prompt is read from its beginning.
+        self.call_after_refresh(setattr, prompt, "cursor_position", 0)
         self.query_one("#answers", OptionList).clear_options()
         self._title()
 
@@ -240,6 +262,7 @@ class Models(Workbench):
         came = self._came if self._is_records else None
         record_id, response = (None, None) if came is None else (came.id, came.response)
         self._tryout.ask(Question(model.name, self._asked, self._prompt, self._count, self._seed, record_id, response))
+        self.refresh_bindings()
 
     def action_samples(self, by: int) -> None:
         """Ask for more or fewer answers."""

@@ -33,6 +33,9 @@ class Plots(Workbench):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("s", "save", "Save as picture", id="plots.save"),
         Binding("r", "reload", "Compute again", id="plots.reload"),
+        # The pane's own keys are there once there is a map to be in: these are for the first one.
+        Binding("m", "make(False)", "Make map", id="map.make"),
+        Binding("M", "make(True)", "Make anew", show=False, id="map.renew"),
     ]
 
     def __init__(self) -> None:
@@ -79,6 +82,15 @@ class Plots(Workbench):
         """Show another figure."""
         self._chosen = self._figures[event.option_index]
         self.action_reload()
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer to make a map where one is looked at."""
+        return self._chosen == MAP if action == "make" else True
+
+    def action_make(self, anew: bool) -> None:
+        """Make the map, or put later records into it."""
+        self.query_one(MapPane).action_make(anew)
 
     def show_map(self) -> None:
         """Choose the map."""

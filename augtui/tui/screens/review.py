@@ -31,6 +31,8 @@ from augtui.tui.text import assemble, merged, plain, sides
 
 VIEWS = ("side by side", "in one", "plain")
 BULK = 10_000
+PATIENCE_S = 1.0
+"""How long a verdict may take before one is told why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,13 +261,20 @@ class Review(Workbench):
             one = self._shown
             if one is None:
                 return
-            await self.workshop.reader.hands.ask(verdict, one.item)  # type: ignore[arg-type]
+            waits = self.set_timer(PATIENCE_S, self._tell_of_waiting)
+            try:
+                await self.workshop.reader.hands.ask(verdict, one.item)  # type: ignore[arg-type]
+            finally:
+                waits.stop()
             self._done += 1
             if self._wanted.reviewed:
                 self._place += 1
             else:
                 self._items.remove(one.item)
             await self._show()
+
+    def _tell_of_waiting(self) -> None:
+        self.notify("Another process holds the project; the verdict is saved as soon as it can be.", markup=False)
 
     def action_skip(self) -> None:
         """Leave the result for later: it goes to the end."""

@@ -53,6 +53,7 @@ class Training(Workbench):
         super().__init__()
         self._events: Events | None = None
         self._shows_rate = False
+        self._was_live = False
         self._folders: list[Path] = []
         self._made: str | None = None
         """The model that was made here last."""
@@ -162,6 +163,11 @@ class Training(Workbench):
         elif chosen is not None:
             await self.app.push_screen(Versus(Path(chosen)))
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer to stop what runs."""
+        job = self.job
+        return (True if job is not None and job.is_live else None) if action == "stop" else True
+
     def action_stop(self) -> None:
         """End the trainer; its last checkpoint stays."""
         job = self.job
@@ -191,6 +197,10 @@ class Training(Workbench):
     def _look(self) -> None:
         if not self.is_current:
             return
+        job = self.job
+        if (live := job is not None and job.is_live) != self._was_live:
+            self._was_live = live
+            self.refresh_bindings()
         if self._events is None and self._folders:
             self._events = Events(self._folders[0])
         if self._events is not None and self._events.read():

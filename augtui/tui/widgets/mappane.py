@@ -34,6 +34,8 @@ from augtui.tui.widgets.scatter import Cloud, Scatter, sign
 if TYPE_CHECKING:
     from augtui.tui.app import Workshop
 
+READING = 100
+"""Columns of a box of lines to read."""
 STAY = 10
 """Records that stay of a cluster unless one says otherwise."""
 DRAWN = 200_000
@@ -398,9 +400,10 @@ class MapPane(Vertical):
 
     async def _inspect(self, one: Figures) -> None:
         rows = await self.workshop.reader.quick.ask(_examples, one)
+        width = min(READING, int(0.95 * self.app.size.width)) - 17  # the box's frame, and the numbers
         pieces: list[Piece | Content] = [facts(one), ("\n\nmost central\n", "$foreground-muted")]
         for number, text in rows:
-            pieces += [(f"{number:>8,}  ", "$foreground-muted"), line(text, 300), "\n"]
+            pieces += [(f"{number:>8,}  ", "$foreground-muted"), line(text, width), "\n"]
         title = f"Cluster {one.cluster.path}: {excerpt(one.cluster.name, 60)}"
         await self.app.push_screen(Reading(title, assemble(pieces)), wait_for_dismiss=False)
 

@@ -32,6 +32,7 @@ NUMBER, TASK, STATE, LANGUAGE = 9, 11, 16, 5
 NARROW = 70
 """Below this width they are smaller: the text comes first."""
 LOADING = "…"
+NOTHING = "Nothing is found. esc shows all records."
 
 
 class RecordsTable(ScrollView, can_focus=True):
@@ -134,6 +135,9 @@ class RecordsTable(ScrollView, can_focus=True):
         index = self.scroll_offset.y + y - 1
         base = self.rich_style
         if index >= self.total:
+            if y == 2 and self._listing is not None and not self.total:
+                quiet = self.get_component_rich_style("records--quiet")
+                return Strip([Segment(set_cell_size(f" {NOTHING}", width), quiet)], width)
             return Strip([Segment(" " * width, base)], width)
         return self._line(index, width, base)
 

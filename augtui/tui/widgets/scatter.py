@@ -33,6 +33,9 @@ LIGHT = (
 )  # fmt: skip
 OUTLIERS, MANY = 0.01, 300
 """Of so many points this share may be out of the picture on each side."""
+FAR = 1.5
+"""So many distances between the quartiles beyond these a point is far out, where no larger share than `FEW` is."""
+FEW = 0.025
 STRETCH = 1.8
 """How much wider or higher than it is a map may be drawn to fill its room."""
 QUIET = 0.55
@@ -116,7 +119,11 @@ def _bounds(cloud: Cloud) -> tuple[float, float, float, float]:
     found: list[float] = []
     out = OUTLIERS if len(cloud.x) >= MANY else 0.0
     for values in (cloud.x, cloud.y):
-        low, high = (float(value) for value in np.quantile(values, (out, 1 - out)))
+        low, lower, upper, high = (float(value) for value in np.quantile(values, (out, 0.25, 0.75, 1 - out)))
+        if out:  # a few records that are all the same lie far out together, and shift a quantile to where they are
+            least, most = lower - FAR * (upper - lower), upper + FAR * (upper - lower)
+            low = max(low, least) if (values < least).mean() <= FEW else low
+            high = min(high, most) if (values > most).mean() <= FEW else high
         room = max((high - low) * 0.04, 1e-4)
         found += [low - room, high + room]
     return found[0], found[1], found[2], found[3]
