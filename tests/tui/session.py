@@ -30,7 +30,7 @@ class Terminal:
     def __init__(self, home: Path, pictures: Path | None = None) -> None:
         """Start it; `pictures` is where `picture` saves."""
         self._socket = f"augtui-{os.getpid()}"
-        self._pictures = pictures
+        self._home, self._pictures = home, pictures
         environment = {
             "AUGTUI_HOME": str(home / "augtui"), "PYTHONPATH": str(ROOT), "PS1": "$ ", "TERM": "tmux-256color",
             "COLORTERM": "truecolor", "LANG": "C.UTF-8", "HOME": str(home), "HISTFILE": "/dev/null",
@@ -72,8 +72,10 @@ class Terminal:
         time.sleep(0.5)
         console = Console(record=True, width=COLUMNS, file=io.StringIO())
         shown = self._tmux("capture-pane", "-p", "-e", "-N").rstrip("\n")
-        # Where this copy of augtui lies is nobody's business; what stands behind it stays in its column.
-        shown = re.sub(re.escape(str(ROOT)) + r"([^\s\x1b]*)", lambda at: f"~/projects{at[1]}".ljust(len(at[0])), shown)
+        # Where this copy of augtui and its home lie is nobody's business; what stands behind them stays in its column.
+        for place, short in ((self._home, "~"), (ROOT, "~/projects")):
+            path = re.escape(str(place)) + r"([^\s\x1b]*)"
+            shown = re.sub(path, lambda at, short=short: f"{short}{at[1]}".ljust(len(at[0])), shown)
         console.print(Text.from_ansi(shown))
         console.save_svg(str(self._pictures / f"{name}.svg"), title="augtui")
 
