@@ -23,7 +23,10 @@ def lost_words(prose: str, carrier: Carrier, language: Language) -> list[str]:
     if language is Language.OTHER:
         return _lost_foreign(prose, carrier)
     words = WORD.findall(prose.casefold())
+    # Where every word is one that usually carries nothing ("go on", "hello"), these are all that is asked.
     idle, stems = fillers(), carrier.stems
+    if idle.issuperset(words):
+        idle = frozenset()
     missing = [
         word
         for word in dict.fromkeys(words)

@@ -129,6 +129,11 @@ def test_strict_keeps_every_content_word() -> None:
     assert guard("summarise the colour theory article", "Provide a summary of the article on color theory.") == []
 
 
+def test_strict_keeps_a_prompt_that_has_no_content_word() -> None:
+    assert guard("first", "ho. The text should include a clear answer.") == [Violation("word lost", "first")]
+    assert guard("go on", "Go on. Give details.") == []
+
+
 def test_strict_refuses_words_that_are_none() -> None:
     assert guard("what is hard water", "Explain what hard water is, with stagement.") == [
         Violation("unknown word", "stagement")
