@@ -168,6 +168,18 @@ class Workshop(App[int]):
             await asyncio.sleep(LOAD_EVERY_S)
             await asyncio.to_thread(import_module, f"augtui.tui.screens.{name}")
         gc.freeze()
+        if self.settings.keys:
+            await self._check_keys()
+
+    async def _check_keys(self) -> None:
+        """Say which names of keys in config.toml mean nothing."""
+        from augtui.tui import bindings
+
+        for name, alike in (await asyncio.to_thread(bindings.unknown, self.settings.keys)).items():
+            hint = "F1 shows the names of a screen's keys." if alike is None else f"Did you mean {alike!r}?"
+            self.notify(
+                f"[keys] in config.toml: there is no {visible(name)!r}. {hint}", severity="warning", markup=False
+            )
 
     async def _clean(self) -> None:
         """Remove the files of records that no run needs any more."""
