@@ -7,6 +7,7 @@ from typing import Any
 from augtui.domain import records
 from augtui.domain.delexical import strange_sign
 from augtui.domain.guard import guard
+from augtui.domain.sentence_end import with_its_own_end
 from augtui.domain.tasks import Answer
 from augtui.pipelines.steps.base import Outcome, Step, joined, unix_lines
 from augtui.store.dataset import GeneratedRecord
@@ -15,6 +16,11 @@ from augtui.store.items import PendingItem, ResultRow
 
 class Refine(Step[Answer]):
     """Judged by the guard. Option `response`: `keep` hands the original's response on to the refined record."""
+
+    def whole(self, item: PendingItem, text: str) -> str:
+        """Return an answer with what a small model did not get to read, and the request's own end."""
+        whole = super().whole(item, text)
+        return with_its_own_end(unix_lines(item.instruction), whole) if self.job.is_hinted else whole
 
     def fault(self, item: PendingItem, answer: Answer) -> str | None:
         """Return what was lost, invented or leaked."""
