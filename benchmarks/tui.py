@@ -7,7 +7,7 @@
 The app runs on a pseudo-terminal as it does for a person. A key's time is from the writing of its byte to the bytes
 that show its *effect*: the text of the record that the cursor is to stand on, the letter in the search line, a title
 of the screen or dialog that it opens. Painting that has nothing to do with the key (a clock, a blinking cursor) counts
-for nothing. Escape alone is a kind of its own: longer keys begin with the same byte, and Textual waits 100 ms for what
+for nothing. Escape alone is a kind of its own: longer keys begin with the same byte, and the app waits 30 ms for what
 may follow it. Every wait has a limit; each part's figures go to stderr as soon as they are known.
 """
 

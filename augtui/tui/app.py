@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.driver import Driver
 from textual.screen import Screen
 from textual.widget import Widget
 
@@ -112,6 +113,15 @@ class Workshop(App[int]):
         wanted = str(self.preferences.get("theme", themes.DEFAULT))
         self.set_reactive(Workshop.theme, wanted if wanted in self.available_themes else themes.DEFAULT)
         self.stylesheet = ParsedOnce(variables=self.get_css_variables())
+
+    def get_driver_class(self) -> type[Driver]:
+        """Return Textual's driver for this terminal, on Linux and macOS ours."""
+        found = super().get_driver_class()
+        if found.__name__ == "LinuxDriver":
+            from augtui.tui.driver import AttentiveDriver
+
+            return AttentiveDriver
+        return found
 
     @property
     def project_name(self) -> str:
