@@ -11,7 +11,8 @@ from tests.reliability.murders import murder
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc")
 def test_nothing_is_lost_doubled_or_changed_when_the_engine_is_murdered() -> None:
-    report = murder(murders=12, records=40)
+    # Texts are compared: only in this mode does a near tie of the model not depend on what else is in the batch.
+    report = murder(murders=12, records=40, deterministic=True)
     assert len(report.murders) == 12
     assert report.clean, report.lines()
     assert all(murder.detected_s is not None for murder in report.murders)

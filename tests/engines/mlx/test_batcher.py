@@ -214,9 +214,9 @@ def test_a_stop_string_ends_the_answer_and_is_left_out(backend: mlx.MlxBatcher) 
 
 def test_an_answer_that_may_not_end_falls_into_a_loop_or_is_cut(backend: mlx.MlxBatcher) -> None:
     sampling = Sampling(temperature=0, max_tokens=440, ignore_eos=True)
-    found = run(backend, *[Request(topic, prompt(topic), sampling=sampling) for topic in TOPICS])
+    found = run(backend, *[Request(topic, prompt(topic), sampling=sampling) for topic in TOPICS[:5]])
     ends = [(done.finish_reason, done.completion_tokens) for done in found.values() if isinstance(done, Completion)]
-    assert len(ends) == len(TOPICS)
+    assert len(ends) == 5
     assert {reason for reason, _ in ends} <= {"loop", "length"}
     assert "loop" in {reason for reason, _ in ends}, "a small model that may not end repeats itself"
     assert all(tokens < 440 for reason, tokens in ends if reason == "loop")
