@@ -16,6 +16,8 @@ from augtui.settings import Settings, load
 DEFAULT = "default"
 GENERAL = {"translate": "translate", "classify": "label tasks"}
 """What only a general model can do, by task; for responses there are teachers."""
+WANTING = (*GENERAL, "respond")
+"""The tasks that want a model named."""
 LANGUAGES = (Language.EN.value, Language.ZH.value, Language.OTHER.value)
 
 

@@ -260,7 +260,7 @@ class Workshop(App[int]):
             given.setdefault("project", self.project_argument)
         for name, value in self._suggested(command).items():
             given.setdefault(name, value)
-        form = Form(command, given, defaults=self._defaults(), estimate=estimate, start=start)
+        form = Form(command, given, defaults=self._defaults(command), estimate=estimate, start=start)
         arguments = await self.push_screen_wait(form)
         return None if arguments is None else self.launch(arguments, command.name)
 
@@ -454,9 +454,13 @@ class Workshop(App[int]):
             return {"output": f"{self.project_name}-{command.name}.jsonl"}
         return {}
 
-    def _defaults(self) -> dict[str, str]:
-        values = self.settings.model_dump()
-        return {name: str(value) for name, value in values.items() if value is not None}
+    def _defaults(self, command: Command) -> dict[str, str]:
+        from augtui.pipelines.teachers import WANTING
+
+        values = {name: str(value) for name, value in self.settings.model_dump().items() if value is not None}
+        if command.name in WANTING and "model" not in self.settings.model_fields_set:
+            values["model"] = "needed: a general model"
+        return values
 
     def _begun(self, job: Job) -> None:
         """Remember the command of a run, by which it can be taken up after a death of the app."""

@@ -185,3 +185,20 @@ def test_the_palette_offers_a_step_on_the_projects_records(workshop: Make, proje
         assert app.screen.query_one("#p-output", Input).value == "demo.jsonl"
 
     drive(app, steps)
+
+
+def test_a_step_for_a_general_model_asks_for_one(workshop: Make, project_file: Path) -> None:
+    app = workshop()
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        for name, expected in (("translate", "needed"), ("respond", "needed"), ("refine", "default")):
+            command = app.catalogue.get(name)
+            assert command is not None
+            app.run_worker(app.offer(command))
+            await until(lambda: isinstance(app.screen, Form))
+            await pilot.pause()
+            assert app.screen.query_one("#p-model", Input).placeholder.startswith(expected)
+            app.pop_screen()
+            await pilot.pause()
+
+    drive(app, steps)
